@@ -1,0 +1,212 @@
+package verdict
+
+// Schema names the form of [Result].
+const Schema = "kcatch/result/v1"
+
+// Verdict is what a boot means for the kernel under test. The zero value is invalid.
+type Verdict string
+
+// The verdicts. Skip says that the kernel could not be tested (it does not build, the patch does not fit).
+const (
+	Good Verdict = "good"
+	Bad  Verdict = "bad"
+	Skip Verdict = "skip"
+)
+
+// Result is one boot, as JSON. Field order here is the order in the output.
+type Result struct {
+	Schema    string    `json:"schema"`
+	Verdict   Verdict   `json:"verdict"`
+	Class     Class     `json:"class"`
+	Hang      HangKind  `json:"hang,omitempty"`
+	Stage     Stage     `json:"stage"`
+	Summary   string    `json:"summary"` // one line: what, where
+	Signature string    `json:"signature"`
+	Blame     string    `json:"blame"` // kernel, build, usage, infrastructure; empty for a good boot
+	Cause     *Cause    `json:"cause,omitempty"`
+	CPUs      []CPU     `json:"cpus"`
+	Tasks     []Task    `json:"tasks,omitempty"`
+	WhoWrote  []Write   `json:"who_wrote,omitempty"`
+	Warnings  []Warning `json:"warnings"`
+	Log       []LogLine `json:"log"`
+	Kernel    Kernel    `json:"kernel"`
+	Machine   *Machine  `json:"machine,omitempty"`
+	Timeline  []Mark    `json:"timeline,omitempty"`
+	Timing    Timing    `json:"timing"`
+	Artifacts Artifacts `json:"artifacts"`
+	Error     *Error    `json:"error,omitempty"` // why there is no verdict on the kernel
+	Notes     []string  `json:"notes,omitempty"` // what the reader must know to trust the report: reduced, guessed, missing
+}
+
+// Cause is the innermost frame of the code at fault, inlined ones included; never the kernel's own reporting.
+type Cause struct {
+	Function    string       `json:"function"`
+	File        string       `json:"file,omitempty"` // relative to the kernel tree
+	Line        int          `json:"line,omitempty"` // 1-based; 0 when unknown
+	Address     Hex          `json:"address"`        // run-time value
+	InlinedInto []string     `json:"inlined_into"`   // from the inlined function's caller outward, to the owner of the code
+	Exception   *Exception   `json:"exception,omitempty"`
+	Bug         *BugSite     `json:"bug,omitempty"`
+	Assertion   *Assertion   `json:"assertion,omitempty"`
+	Instruction string       `json:"instruction,omitempty"` // GNU syntax
+	Access      string       `json:"access,omitempty"`      // "write to 0x30: rdi=0x0 + 0x30"
+	Source      []SourceLine `json:"source,omitempty"`      // around the place that called the code at fault
+	SourceFile  string       `json:"source_file,omitempty"`
+}
+
+// Exception is the CPU exception that ended the boot.
+type Exception struct {
+	Vector    int    `json:"vector"`
+	Name      string `json:"name"`
+	ErrorCode uint64 `json:"error_code"`
+	CR2       Hex    `json:"cr2"`
+	Text      string `json:"text,omitempty"`    // the error code in words
+	Guessed   bool   `json:"guessed,omitempty"` // the vector was deduced from the instruction, not seen
+}
+
+// BugSite is the entry of the kernel's bug table for the trapping instruction.
+type BugSite struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Warning bool   `json:"warning"`
+	Text    string `json:"text"`
+}
+
+// Assertion is the source text of the condition that failed, and the patch that put it there.
+type Assertion struct {
+	Text  string `json:"text"`
+	Patch string `json:"patch,omitempty"`
+}
+
+// SourceLine is a line of a source file as it was built.
+type SourceLine struct {
+	Line int    `json:"line"`
+	Text string `json:"text"`
+	Here bool   `json:"here,omitempty"`
+}
+
+// CPU is one vCPU at the moment of the first death.
+type CPU struct {
+	CPU     int      `json:"cpu"`
+	State   string   `json:"state,omitempty"` // "halted with interrupts off", "running"
+	Frames  []Frame  `json:"frames"`
+	Stopped string   `json:"stopped,omitempty"` // why the backtrace ends where it does
+	Regs    *RegDump `json:"registers,omitempty"`
+}
+
+// RegDump is the registers of a vCPU in hex, by name.
+type RegDump struct {
+	RIP, RSP, RFLAGS   Hex
+	RAX, RBX, RCX, RDX Hex
+	RSI, RDI, RBP      Hex
+	R8, R9, R10, R11   Hex
+	R12, R13, R14, R15 Hex
+	CR0, CR2, CR3, CR4 Hex
+	EFER               Hex
+}
+
+// Frame is a function on the stack, innermost first; each inlined function is a frame of its own.
+type Frame struct {
+	Function  string     `json:"function"`
+	Symbol    string     `json:"symbol,omitempty"` // where the symbol's name differs from the source's
+	Offset    uint64     `json:"offset"`           // bytes from the symbol to pc
+	Size      uint64     `json:"size"`             // bytes of the symbol
+	File      string     `json:"file,omitempty"`
+	Line      int        `json:"line,omitempty"`
+	PC        Hex        `json:"pc"` // run-time value
+	Inline    bool       `json:"inline"`
+	FoundBy   string     `json:"found_by"`
+	Exception *Exception `json:"exception,omitempty"` // on the frame an exception interrupted
+	Args      []Arg      `json:"args,omitempty"`
+	Reason    string     `json:"reason,omitempty"` // why there is no name or line
+	Cause     bool       `json:"cause,omitempty"`  // the frame that Cause names
+}
+
+// Arg is an argument or local as C text.
+type Arg struct {
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
+// Task is a task that blocks a hang.
+type Task struct {
+	PID    int     `json:"pid"`
+	Comm   string  `json:"comm"`
+	State  string  `json:"state"`
+	Frames []Frame `json:"frames"`
+}
+
+// Write is a writer of watched memory.
+type Write struct {
+	Expression string  `json:"expression"`
+	Address    Hex     `json:"address"`
+	Size       int     `json:"size"`
+	Old        Hex     `json:"old"`
+	New        Hex     `json:"new"`
+	Writers    int     `json:"writers"`
+	Frames     []Frame `json:"frames"`
+}
+
+// Warning is a WARN, fix-up or other event that the kernel survived.
+type Warning struct {
+	Summary string  `json:"summary"`
+	Frames  []Frame `json:"frames"`
+}
+
+// LogLine is one printk record, cleaned of control characters.
+type LogLine struct {
+	Seq   uint64  `json:"seq"`
+	Time  float64 `json:"time"` // seconds since boot
+	Level int     `json:"level"`
+	Text  string  `json:"text"`
+	Open  bool    `json:"open,omitempty"` // not finalized: no console has printed it
+}
+
+// Kernel identifies what ran.
+type Kernel struct {
+	Release    string `json:"release"`
+	BuildID    string `json:"build_id"`
+	KASLRSlide Hex    `json:"kaslr_slide"`
+	PhysBase   Hex    `json:"phys_base,omitempty"`
+}
+
+// Machine identifies what it ran on.
+type Machine struct {
+	Name   string `json:"name"`
+	Accel  string `json:"accel"`
+	Memory uint64 `json:"memory"` // bytes
+	CPUs   int    `json:"cpus"`
+}
+
+// Mark is a stage seen from outside, with the time since QEMU was let go.
+type Mark struct {
+	Stage   string  `json:"stage"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Timing is wall time in seconds.
+type Timing struct {
+	Build   float64 `json:"build"`
+	Boot    float64 `json:"boot"`    // from letting QEMU go to the stop
+	Examine float64 `json:"examine"` // from the stop to the finished result
+}
+
+// Artifacts are absolute paths of files that stay.
+type Artifacts struct {
+	Console     string `json:"console,omitempty"`
+	Log         string `json:"log,omitempty"`
+	QEMUCommand string `json:"qemu_command,omitempty"`
+	VMCore      string `json:"vmcore,omitempty"`
+	Result      string `json:"result,omitempty"`
+	Dir         string `json:"dir,omitempty"`
+	BuildLog    string `json:"build_log,omitempty"`
+	Vmlinux     string `json:"vmlinux,omitempty"`
+	Report      string `json:"report,omitempty"`
+}
+
+// Error is why kcatch has no verdict on the kernel.
+type Error struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
