@@ -1,0 +1,52 @@
+package kconfig
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"kcatch/internal/fixtures"
+)
+
+// realTree is the unpacked source of a Debian kernel in the cache, where the builder of kernels leaves it.
+func realTree(t testing.TB, version string) string {
+	t.Helper()
+	if dir := os.Getenv("KCONFIG_TREE_" + version); dir != "" {
+		return dir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, _ := filepath.Glob(filepath.Join(cache, "kcatch", "sources", "*", "linux-source-"+version, "Kconfig"))
+	fixtures.Need(t, len(found) > 0, "the source of Linux "+version, "make fixtures")
+	return filepath.Dir(found[0])
+}
+
+// Every Kconfig file that ARCH=x86 reaches is understood: nothing is skipped.
+func TestRealTrees(t *testing.T) {
+	for _, version := range []string{"6.1", "6.12"} {
+		t.Run(version, func(t *testing.T) {
+			tr, err := readTree(os.DirFS(realTree(t, version)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range tr.notes {
+				t.Errorf("skipped: %s", n)
+			}
+			if len(tr.order) < 10000 {
+				t.Errorf("%d symbols, want more than 10000", len(tr.order))
+			}
+			t.Logf("%d symbols", len(tr.order))
+		})
+	}
+}
+
+func BenchmarkReadTree(b *testing.B) {
+	fsys := os.DirFS(realTree(b, "6.12"))
+	for b.Loop() {
+		if _, err := readTree(fsys); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
