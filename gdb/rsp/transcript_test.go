@@ -1,0 +1,120 @@
+package rsp_test
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kcatch/gdb/rsp"
+	"kcatch/gdb/rsp/rsptest"
+	"kcatch/internal/fixtures"
+)
+
+var record = flag.Bool("record", false, "write testdata/*.rsp from the installed QEMU")
+
+// TestTranscripts runs every scenario on what QEMU said when it was recorded.
+func TestTranscripts(t *testing.T) {
+	if *record {
+		t.Skip("recording")
+	}
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			c := rsp.New(rsptest.Replay(t, "testdata/"+s.name+".rsp"), rsp.Options{})
+			t.Cleanup(func() { _ = c.Close() })
+			s.run(t, testContext(t), c)
+		})
+	}
+}
+
+// TestLive runs every scenario on the installed QEMU, and with -record writes the transcripts.
+func TestLive(t *testing.T) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			conn, header := launch(t, s.args...)
+			if *record {
+				conn = rsptest.Record(t, conn, "testdata/"+s.name+".rsp", header)
+			}
+			c := rsp.New(conn, rsp.Options{})
+			t.Cleanup(func() { _ = c.Close() })
+			s.run(t, testContext(t), c)
+		})
+	}
+}
+
+// launch starts QEMU, stopped at reset, with the ROM of testdata/rom.s, and connects to its stub.
+func launch(t testing.TB, args ...string) (conn net.Conn, header string) {
+	t.Helper()
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	fixtures.Need(t, err == nil, "qemu-system-x86_64", "apt-get install qemu-system-x86")
+	dir, err := os.MkdirTemp("", "rsp") // short: a socket's path has 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	rom := filepath.Join(dir, "rom")
+	if err := os.WriteFile(rom, romImage(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	argv := append([]string{"-machine", "q35,accel=tcg", "-m", "64", "-nodefaults", "-display", "none", "-S"}, args...)
+	header = recordHeader(qemu, argv)
+	socket := filepath.Join(dir, "gdb")
+	argv = append(argv, "-bios", rom, "-gdb", "unix:"+socket+",server=on,wait=off")
+	cmd := exec.Command(qemu, argv...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(gone)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-gone
+	})
+	for {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			return conn, header
+		}
+		select {
+		case <-gone:
+			t.Fatalf("%s ended: %s", strings.Join(cmd.Args, " "), stderr.String())
+		case <-testContext(t).Done():
+			t.Fatalf("%s: %v", strings.Join(cmd.Args, " "), err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func recordHeader(qemu string, argv []string) string {
+	version, err := exec.Command(qemu, "--version").Output()
+	if err != nil {
+		version = []byte(err.Error())
+	}
+	first, _, _ := strings.Cut(string(version), "\n")
+	return fmt.Sprintf("recorded: %s, qemu-system-x86_64 %s -bios ROM -gdb unix:..., rom.s, %s\n",
+		first, strings.Join(argv, " "), time.Now().UTC().Format(time.DateOnly))
+}
+
+// romImage is rom.bin at the bottom of 64 KiB, with a jump to it at the reset vector.
+func romImage(t testing.TB) []byte {
+	t.Helper()
+	code, err := os.ReadFile("testdata/rom.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rom := make([]byte, 64<<10)
+	copy(rom, code)
+	copy(rom[resetRIP:], []byte{0xea, 0, 0, 0, 0xf0}) // ljmp $0xf000, $0
+	return rom
+}
