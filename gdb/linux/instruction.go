@@ -1,0 +1,88 @@
+package linux
+
+import (
+	"bytes"
+	"fmt"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"kcatch/gdb/amd64"
+)
+
+// Instruction is one machine instruction in GNU syntax.
+type Instruction struct {
+	Bytes []byte
+	Text  string // "movq $0x1,0x30(%rdi)"
+	// Access is the memory it touches, nil when it touches none or the registers do not tell.
+	Access *Access
+}
+
+// MaxInstruction is the length of the longest x86 instruction, in bytes.
+const MaxInstruction = 15
+
+// special are instructions that x86asm does not know and the kernel is full of.
+var special = []struct {
+	code []byte
+	text string
+}{
+	{[]byte{0xf3, 0x0f, 0x1e, 0xfa}, "endbr64"},
+	{[]byte{0xf3, 0x0f, 0x1e, 0xfb}, "endbr32"},
+	{[]byte{0x0f, 0x01, 0xca}, "clac"},
+	{[]byte{0x0f, 0x01, 0xcb}, "stac"},
+	{[]byte{0x67, 0x48, 0x0f, 0xb9, 0x3a}, "ud1 (%edx),%rdi"},
+	{[]byte{0x0f, 0xb9, 0xcc}, "ud1 %esp,%ecx"},
+	{[]byte{0xd6}, "udb"},
+	{[]byte{0xea}, "(bad)"}, // FineIBT's marker; no instruction in 64-bit mode
+	{[]byte{0x0f, 0x01, 0xe8}, "setssbsy"},
+	{[]byte{0x0f, 0x01, 0xc1}, "vmcall"},
+	{[]byte{0x0f, 0x01, 0xd9}, "vmmcall"},
+	{[]byte{0xf2, 0x0f, 0x01, 0xca}, "erets"},
+	{[]byte{0xf3, 0x0f, 0x01, 0xca}, "eretu"},
+}
+
+// Symbolize names an address: the symbol around it and where that begins; name is empty when there is none.
+type Symbolize func(addr uint64) (name string, base uint64)
+
+// Explain disassembles the 64-bit instruction at code[0], which lies at run-time address regs.RIP, and works out the
+// memory it touches with these registers. code may be longer than the instruction; give [MaxInstruction] bytes. symbols
+// may be nil. Bytes that are no instruction are an error.
+func Explain(code []byte, regs amd64.Registers, symbols Symbolize) (Instruction, error) {
+	for _, s := range special {
+		if bytes.HasPrefix(code, s.code) {
+			return Instruction{Bytes: code[:len(s.code)], Text: s.text}, nil
+		}
+	}
+	if t := DecodeTrap(code); t.Kind == UBSANTrap {
+		return Instruction{Bytes: code[:t.Len], Text: fmt.Sprintf("ud1 0x%x(%%eax),%%eax", uint32(t.Check))}, nil
+	}
+	inst, err := decode(code)
+	if err != nil {
+		return Instruction{}, fmt.Errorf("disassemble: 0x%x: % x: %w", regs.RIP, code[:min(len(code), MaxInstruction)], err)
+	}
+	ins := Instruction{Bytes: code[:inst.Len], Text: gnuText(inst, regs.RIP, symbols)}
+	ins.Access = access(inst, regs)
+	return ins, nil
+}
+
+// decode is x86asm.Decode for bytes that may be anything: what it gives up on by a panic is an error too.
+func decode(code []byte) (inst x86asm.Inst, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			inst, err = x86asm.Inst{}, fmt.Errorf("decoder: %v", p)
+		}
+	}()
+	inst, err = x86asm.Decode(code[:min(len(code), MaxInstruction)], 64)
+	if err == nil && (inst.Len <= 0 || inst.Len > len(code)) {
+		err = x86asm.ErrTruncated
+	}
+	return inst, err
+}
+
+func gnuText(inst x86asm.Inst, pc uint64, symbols Symbolize) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = inst.Op.String()
+		}
+	}()
+	return x86asm.GNUSyntax(inst, pc, x86asm.SymLookup(symbols))
+}
