@@ -1,9 +1,9 @@
 package kconfig
 
-// nearest is the name with the least edits from want, or empty when none is near enough to be meant: at most a third of
-// its letters. Of equals the first in the list wins.
+// nearest is the name with the least edits from want, or empty when none is near enough to be meant: one in four
+// letters may differ. Of equals the first in the list wins.
 func nearest(want string, names []string) string {
-	limit := len(want)/3 + 1
+	limit := max(1, len(want)/4)
 	if len(want) > 256 {
 		return ""
 	}

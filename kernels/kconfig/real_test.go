@@ -3,6 +3,7 @@ package kconfig
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"kcatch/internal/fixtures"
@@ -11,16 +12,22 @@ import (
 // realTree is the unpacked source of a Debian kernel in the cache, where the builder of kernels leaves it.
 func realTree(t testing.TB, version string) string {
 	t.Helper()
-	if dir := os.Getenv("KCONFIG_TREE_" + version); dir != "" {
-		return dir
-	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, _ := filepath.Glob(filepath.Join(cache, "kcatch", "sources", "*", "linux-source-"+version, "Kconfig"))
-	fixtures.Need(t, len(found) > 0, "the source of Linux "+version, "make fixtures")
-	return filepath.Dir(found[0])
+	for _, depth := range []string{"*", "*/*"} {
+		trees, _ := filepath.Glob(filepath.Join(cache, "kcatch", "sources", depth, "Kconfig"))
+		for _, tree := range trees {
+			makefile, _ := os.ReadFile(filepath.Join(filepath.Dir(tree), "Makefile"))
+			major, minor, _ := strings.Cut(version, ".")
+			if strings.Contains(string(makefile), "\nVERSION = "+major+"\nPATCHLEVEL = "+minor+"\n") {
+				return filepath.Dir(tree)
+			}
+		}
+	}
+	fixtures.Need(t, false, "the source of Linux "+version, "make fixtures")
+	return ""
 }
 
 // Every Kconfig file that ARCH=x86 reaches is understood: nothing is skipped.

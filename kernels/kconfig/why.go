@@ -34,11 +34,10 @@ func (x *explainer) why(name, wanted string) (why, near string) {
 	case s.isTri() && triOf(wanted) < triOf(got):
 		return x.whyTooHigh(s, triOf(wanted), triOf(got)), ""
 	case s.isTri():
-		why, further := x.whyTooLow(s, triOf(wanted))
-		if further != "" {
-			if more, _ := x.further(further); more != "" {
-				why += "; " + more
-			}
+		want := triOf(wanted)
+		why, further := x.whyTooLow(s, want)
+		if further != nil {
+			why += "; " + x.further(further, want)
 		}
 		return why, ""
 	}
@@ -125,6 +124,19 @@ func (x *explainer) blocked(terms []*expr, need tri) []blocker {
 	return append(known, asked...)
 }
 
+// weight is how far blockers are from being lifted: of several definitions the nearest is explained. A symbol that is not
+// defined, mostly another architecture's, never will be.
+func (x *explainer) weight(b []blocker) int {
+	w := 0
+	for _, one := range b {
+		w++
+		if t := one.term; t.op == opSymbol && x.tree.symbols[t.name] == nil {
+			w += 100
+		}
+	}
+	return w
+}
+
 // need is the least value of a dependency that lets a symbol of this type reach want: m does for a bool.
 func (s *symbol) need(want tri) tri {
 	if s.typ == "bool" {
@@ -133,8 +145,9 @@ func (s *symbol) need(want tri) tri {
 	return want
 }
 
-// whyTooLow explains a bool or tristate below the wanted value. further is the symbol to follow up, or empty.
-func (x *explainer) whyTooLow(s *symbol, want tri) (why, further string) {
+// whyTooLow explains a bool or tristate below the wanted value. further is what to follow up: a symbol or its
+// negation, or nil.
+func (x *explainer) whyTooLow(s *symbol, want tri) (why string, further *expr) {
 	var best []blocker
 	var open *definition
 	found, onPrompt := false, false
@@ -145,7 +158,7 @@ func (x *explainer) whyTooLow(s *symbol, want tri) (why, further string) {
 			if len(b) == 0 {
 				open = d
 			}
-			if best == nil || len(b) < len(best) {
+			if best == nil || x.weight(b) < x.weight(best) {
 				best = b
 				onPrompt = len(x.blocked(d.conditions(nil), s.need(want))) == 0
 			}
@@ -153,30 +166,27 @@ func (x *explainer) whyTooLow(s *symbol, want tri) (why, further string) {
 	}
 	switch {
 	case !found:
-		return x.whyNoPrompt(s, want), ""
+		return x.whyNoPrompt(s, want), nil
 	case open != nil:
-		return x.whyOpen(s, open, want), ""
+		return x.whyOpen(s, open, want), nil
 	}
 	verb := "depends on "
 	if onPrompt {
 		verb = "can be set by the user only with "
 	}
-	return verb + x.describe(best), follow(best)
+	return verb + x.describe(best), x.follow(best)
 }
 
-// follow names the one symbol that a first blocker waits for.
-func follow(b []blocker) string {
+// follow is the first blocker when it is a defined symbol or the negation of one, else nil.
+func (x *explainer) follow(b []blocker) *expr {
 	t := b[0].term
-	if b[0].value == unknown {
-		return ""
-	}
 	if t.op == opNot {
 		t = t.left
 	}
-	if t.op == opSymbol && !isConstant(t.name) {
-		return t.name
+	if b[0].value == unknown || t.op != opSymbol || x.tree.symbols[t.name] == nil {
+		return nil
 	}
-	return ""
+	return b[0].term
 }
 
 // whyOpen explains a symbol that the user could set and that is below the wanted value all the same.
@@ -204,21 +214,34 @@ func (x *explainer) chosen(c *block, name string) string {
 
 // whyNoPrompt explains a symbol that the user cannot set: which selects or defaults would.
 func (x *explainer) whyNoPrompt(s *symbol, want tri) string {
-	const start = "has no prompt; it is set by "
+	const start = "has no prompt; it is "
 	var by []string
+	var conds []*expr
 	for _, sel := range x.tree.selectors[s.name] {
 		if !sel.imply {
 			by = appendOnce(by, sel.from.symbol.name)
+			conds = sel.cond.conjuncts(conds)
+		}
+	}
+	if len(by) == 1 && triOf(x.final.Value(by[0])) >= want {
+		if b := x.blocked(conds, s.need(want)); len(b) > 0 {
+			return start + "selected by " + by[0] + " if " + x.describe(b)
 		}
 	}
 	if len(by) > 0 {
-		return start + x.selectorNames(by)
+		return start + "selected by " + x.selectorNames(by)
+	}
+	if !s.isTri() {
+		if by = s.defaultSymbols(); len(by) > 0 {
+			return start + "set by its defaults, which follow from " + list(by, "and")
+		}
+		return start + "set by its default"
 	}
 	for _, d := range s.definitions {
 		for _, v := range d.defaults {
 			terms := v.value.conjuncts(v.cond.conjuncts(d.conditions(nil)))
 			if b := x.blocked(terms, s.need(want)); len(b) > 0 {
-				return start + "its default, which depends on " + x.describe(b)
+				return start + "set by its default, which depends on " + x.describe(b)
 			}
 		}
 	}
@@ -227,9 +250,8 @@ func (x *explainer) whyNoPrompt(s *symbol, want tri) string {
 
 // selectorNames lists those that would select a symbol, all of them being too low to do it.
 func (x *explainer) selectorNames(by []string) string {
-	out := "select, from " + list(by)
-	switch len(by) {
-	case 1:
+	out := list(by, "and")
+	if len(by) == 1 {
 		return out + ", which is " + x.final.Value(by[0])
 	}
 	for _, name := range by {
@@ -237,7 +259,18 @@ func (x *explainer) selectorNames(by []string) string {
 			return out
 		}
 	}
-	return out + ", all n"
+	return out + ", all of them n"
+}
+
+// defaultSymbols are those that the conditions and values of a symbol's defaults name.
+func (s *symbol) defaultSymbols() []string {
+	var names []string
+	for _, d := range s.definitions {
+		for _, v := range d.defaults {
+			names = v.cond.symbols(names)
+		}
+	}
+	return names
 }
 
 // whyTooHigh explains a bool or tristate above the wanted value.
@@ -255,7 +288,7 @@ func (x *explainer) whyTooHigh(s *symbol, want, got tri) string {
 		return "selected by " + by[0] + " (which is " + x.final.Value(by[0]) + ")"
 	}
 	if len(by) > 1 {
-		return "selected by " + list(by)
+		return "selected by " + list(by, "and")
 	}
 	if want == mod && got == yes && x.final.Value("MODULES") == "n" {
 		return "MODULES is n, so that m becomes y"
@@ -268,11 +301,11 @@ func (x *explainer) whyTooHigh(s *symbol, want, got tri) string {
 			b := x.blocked(d.conditions(&d.prompts[i]), mod)
 			if len(b) == 0 {
 				if c := d.block.choice(); c != nil {
-					return "it is the choice in force; set another of its members: " + list(others(c, s.name))
+					return "is the choice in force; set another of its members: " + list(others(c, s.name), "or")
 				}
 				return "nothing in the tree's Kconfig files sets it; was the request in .config before olddefconfig?"
 			}
-			if best == nil || len(b) < len(best) {
+			if best == nil || x.weight(b) < x.weight(best) {
 				best = b
 			}
 		}
@@ -301,7 +334,7 @@ func (x *explainer) whyOtherValue(s *symbol, wanted string) string {
 		return low
 	}
 	if _, set := x.final.Get(s.name); wanted == "n" && set {
-		return "is a " + s.typ + ", which cannot be n"
+		return "is a value of type " + s.typ + " and cannot be n"
 	}
 	for _, d := range s.definitions {
 		for _, r := range d.ranges {
@@ -328,25 +361,26 @@ func number(s *symbol, wanted string) string {
 	return wanted
 }
 
-// further is one clause about a symbol that blocks another: what it waits for itself, or how to get it. done is true
-// when nothing keeps the user from setting it.
-func (x *explainer) further(name string) (clause string, done bool) {
-	s := x.tree.symbols[name]
-	if s == nil {
-		return "", false
-	}
-	if x.final.Enabled(name) {
-		if why := x.whyTooHigh(s, no, yes); !strings.HasPrefix(why, "nothing in") {
-			return name + " " + why, false
+// further is one clause about a term that blocks another symbol, itself a symbol or the negation of one: what it waits
+// for in turn, or how to get it.
+func (x *explainer) further(term *expr, want tri) string {
+	if term.op == opNot {
+		name := term.left.name
+		why := x.whyTooHigh(x.tree.symbols[name], no, triOf(x.final.Value(name)))
+		if strings.HasPrefix(why, "nothing in") {
+			return name + " can be turned off: # CONFIG_" + name + " is not set"
 		}
-		return "turn it off: # CONFIG_" + name + " is not set", true
+		return name + " " + why
 	}
-	want := yes
+	s := x.tree.symbols[term.name]
+	if s.typ == "bool" {
+		want = yes
+	}
 	why, _ := x.whyTooLow(s, want)
 	if strings.HasPrefix(why, "nothing in") {
-		return name + " can be turned on: CONFIG_" + name + "=y", true
+		return s.name + " can be turned on: CONFIG_" + s.name + "=" + want.String()
 	}
-	return name + " " + why, false
+	return s.name + " " + why
 }
 
 // describe names blockers with their values: the first, and how it is with the others.
@@ -359,6 +393,9 @@ func (x *explainer) describe(b []blocker) string {
 	}
 	var more []string
 	for _, other := range b[1:] {
+		if other.value == unknown && b[0].value != unknown {
+			continue
+		}
 		if t := other.term.String(); t != b[0].term.String() {
 			more = appendOnce(more, t)
 		}
@@ -366,7 +403,7 @@ func (x *explainer) describe(b []blocker) string {
 	if len(more) == 0 {
 		return out
 	}
-	return out + ", and on " + list(more)
+	return out + ", and on " + list(more, "and")
 }
 
 func (x *explainer) describeOne(b blocker) string {
@@ -423,13 +460,13 @@ func appendOnce(list []string, s string) []string {
 	return append(list, s)
 }
 
-// list joins names as a sentence does and counts what it leaves out.
-func list(names []string) string {
+// list joins names as a sentence does, with "and" or "or", and counts what it leaves out.
+func list(names []string, last string) string {
 	if len(names) > listed {
-		return strings.Join(names[:listed], ", ") + " and " + strconv.Itoa(len(names)-listed) + " more"
+		return strings.Join(names[:listed], ", ") + " " + last + " " + strconv.Itoa(len(names)-listed) + " more"
 	}
 	if len(names) < 2 {
 		return strings.Join(names, "")
 	}
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+	return strings.Join(names[:len(names)-1], ", ") + " " + last + " " + names[len(names)-1]
 }
