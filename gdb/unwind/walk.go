@@ -61,7 +61,12 @@ func Walk(start State, mem Memory, image Image) Trace {
 	for {
 		next, stop := w.up(&frame)
 		w.frames = append(w.frames, frame)
-		if stop.Reason == 0 && len(w.frames) >= MaxFrames {
+		w.seen[place{frame.PC.Addr, frame.State.sp()}] = true
+		switch {
+		case stop.Reason != 0:
+		case w.seen[place{next.PC.Addr, next.State.sp()}]:
+			stop = Stop{Reason: NoProgress, Addr: frame.PC.Addr}
+		case len(w.frames) >= MaxFrames:
 			stop.Reason = TooDeep
 		}
 		if stop.Reason != 0 {
@@ -83,11 +88,6 @@ type walk struct {
 
 // up finds the caller of f and sets f.CFA. A stop with a reason means that there is none.
 func (w *walk) up(f *Frame) (Frame, Stop) {
-	at := place{f.PC.Addr, f.State.sp()}
-	if w.seen[at] {
-		return Frame{}, Stop{Reason: NoProgress, Addr: f.PC.Addr}
-	}
-	w.seen[at] = true
 	if !w.image.IsText(f.PC.Lookup()) {
 		return w.wild(f)
 	}
