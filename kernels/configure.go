@@ -1,0 +1,134 @@
+package kernels
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"kcatch/internal/blame"
+	"kcatch/kernels/kconfig"
+)
+
+// configure makes the final .config in an object tree of its own, so that the trees with objects are left alone until the key is known.
+func (m maker) configure(ctx context.Context) ([]byte, error) {
+	in := m.in
+	m.progress(StageConfigure, 0, 0, in.base)
+	obj := filepath.Join(m.slot.dir, "obj-configure")
+	if err := os.MkdirAll(obj, 0o777); err != nil {
+		return nil, infra("configure", obj, err)
+	}
+	config := filepath.Join(obj, ".config")
+	switch in.base {
+	case BaseTiny:
+		all := filepath.Join(obj, "kcatch-base.config")
+		if err := os.WriteFile(all, in.baseText, 0o666); err != nil {
+			return nil, infra("configure", all, err)
+		}
+		if err := m.target(ctx, obj, "KCONFIG_ALLCONFIG="+all, "allnoconfig"); err != nil {
+			return nil, err
+		}
+	case BaseDefconfig:
+		if err := m.target(ctx, obj, "x86_64_defconfig"); err != nil {
+			return nil, err
+		}
+	default:
+		if err := os.WriteFile(config, in.baseText, 0o666); err != nil {
+			return nil, infra("configure", config, err)
+		}
+	}
+	var requested kconfig.Config
+	for _, f := range in.fragments {
+		requested = kconfig.Merge(requested, f.conf)
+	}
+	if len(in.fragments) > 0 {
+		if err := putOnTop(config, requested); err != nil {
+			return nil, infra("configure", config, err)
+		}
+	}
+	if in.base != BaseTiny && in.base != BaseDefconfig || len(in.fragments) > 0 {
+		if err := m.target(ctx, obj, "olddefconfig"); err != nil {
+			return nil, err
+		}
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return nil, infra("configure", config, err)
+	}
+	final, err := kconfig.Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, blame.New(blame.Build, "configure: "+config+": "+err.Error(), "")
+	}
+	if final.Value("X86_64") != "y" {
+		return nil, blame.New(blame.Build, "configure: "+m.req.Base+": not a configuration for x86_64: CONFIG_X86_64 is not set", "")
+	}
+	return text, m.took(requested, final)
+}
+
+// putOnTop writes the fragments behind the base's other lines: of two choices that are both y the last one in the file counts.
+func putOnTop(name string, requested kconfig.Config) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	base, err := kconfig.Parse(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	for _, o := range base.Options() {
+		if _, ok := requested.Get(o.Symbol); !ok {
+			fmt.Fprintln(&b, o)
+		}
+	}
+	b.Write(requested.Render())
+	return os.WriteFile(name, b.Bytes(), 0o666)
+}
+
+// took checks that every symbol of the fragments is in the final configuration as it was asked for. The base's own symbols are not
+// checked: a .config of another version always has some that are gone.
+func (m maker) took(requested, final kconfig.Config) error {
+	problems := kconfig.Check(requested, final, os.DirFS(m.slot.src()))
+	if len(problems) == 0 {
+		return nil
+	}
+	p := problems[0]
+	msg := "configure: " + m.fragmentOf(p.Symbol) + p.String()
+	if n := len(problems) - 1; n > 0 {
+		msg += fmt.Sprintf(" (and %d more)", n)
+	}
+	var all []string
+	for _, p := range problems {
+		all = append(all, p.String())
+	}
+	hint := "put what it depends on into a fragment of yours, or take the line out"
+	if p.Near != "" {
+		hint = "did you mean CONFIG_" + p.Near + "?"
+	}
+	return &blame.Error{Kind: blame.Build, Msg: msg, Hint: hint, Detail: strings.Join(all, "\n")}
+}
+
+// fragmentOf names the fragment that asked for a symbol last: "kasan: ".
+func (m maker) fragmentOf(symbol string) string {
+	for i := len(m.in.fragments) - 1; i >= 0; i-- {
+		f := m.in.fragments[i]
+		if o, ok := f.conf.Get(symbol); ok {
+			if o.Line > 0 {
+				return fmt.Sprintf("%s:%d: ", f.name, o.Line)
+			}
+			return f.name + ": "
+		}
+	}
+	return ""
+}
+
+// target runs make for a configuration target.
+func (m maker) target(ctx context.Context, obj string, args ...string) error {
+	log := &makeLog{src: m.slot.src(), tick: func(int, string) {}}
+	if err := m.run(ctx, obj, log, args...); err != nil {
+		return m.failure(ctx, "configure", log, err, "")
+	}
+	return nil
+}

@@ -1,0 +1,473 @@
+package kernels
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"kcatch/internal/blame"
+	"kcatch/kernels/kconfig"
+)
+
+// A maker runs make on a slot. The slot's lock is held, and make inherits it: should this process be killed, the lock lives as long as make.
+type maker struct {
+	*build
+	slot slot
+	lock *os.File
+}
+
+// buildTime is the time in every kernel's banner. A real one would make each build differ, and ccache and the build-id with it.
+const buildTime = "Mon Jan  1 00:00:00 UTC 2024"
+
+// environment is what make sees of ours: kbuild takes KCFLAGS, LOCALVERSION, ARCH, V and more from there, and what is in no key must not
+// change the kernel.
+func environment() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		name, _, _ := strings.Cut(e, "=")
+		switch {
+		case name == "PATH", name == "HOME", name == "TMPDIR", name == "USER", name == "LD_LIBRARY_PATH", name == "CPATH",
+			name == "C_INCLUDE_PATH", name == "LIBRARY_PATH", name == "PKG_CONFIG_PATH", strings.HasPrefix(name, "CCACHE_"),
+			strings.HasPrefix(name, "XDG_"):
+			env = append(env, e)
+		}
+	}
+	return append(env, "LC_ALL=C", "KBUILD_BUILD_TIMESTAMP="+buildTime, "KBUILD_BUILD_USER=kcatch", "KBUILD_BUILD_HOST=kcatch",
+		"KBUILD_BUILD_VERSION=1")
+}
+
+// run runs make in the object tree obj.
+func (m maker) run(ctx context.Context, obj string, log *makeLog, args ...string) error {
+	all := []string{"-C", m.slot.src(), "O=" + obj, fmt.Sprintf("-j%d", m.jobs)}
+	all = append(all, m.req.Make...)
+	if _, err := exec.LookPath("ccache"); err == nil && filepath.Base(first(m.in.tools.cc)) != "ccache" {
+		all = append(all, "CC=ccache "+m.in.tools.cc) // the last CC= wins
+	}
+	cmd := command(ctx, m.slot.dir, "make", append(all, args...)...)
+	cmd.Env = append(environment(), "GIT_CEILING_DIRECTORIES="+m.slot.dir)
+	cmd.Stdout, cmd.Stderr = log, log // one writer: os/exec gives both streams one pipe, and their lines stay in order
+	if m.lock != nil {
+		cmd.ExtraFiles = []*os.File{m.lock}
+	}
+	err := cmd.Run()
+	log.flush()
+	if errors.Is(err, exec.ErrNotFound) {
+		return blame.New(blame.Infrastructure, "build: not installed: make", "as root: apt-get install make")
+	}
+	return err
+}
+
+// An objTree is the note in an object tree about what it was made with.
+type objTree struct {
+	Tools string   `json:"tools"`
+	Make  []string `json:"make"`
+	Steps int      `json:"steps"` // lines of a build from nothing; 0 until there was one
+	// Busy is set while make runs. A tree that is found busy had its make killed, and may hold half an object that make takes for a whole one.
+	Busy bool `json:"busy"`
+}
+
+func readObjTree(dir string) (t objTree, ok bool) {
+	data, err := os.ReadFile(filepath.Join(dir, "kcatch.json"))
+	return t, err == nil && json.Unmarshal(data, &t) == nil
+}
+
+func (t objTree) write(dir string) error {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	return writeAtomically(filepath.Join(dir, "kcatch.json"), func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+func (t objTree) fits(tools string, args []string) bool {
+	return !t.Busy && t.Tools == tools && strings.Join(t.Make, "\x00") == strings.Join(args, "\x00")
+}
+
+// make builds and files the entry of key.
+func (m maker) make(ctx context.Context, key string, src source, o overlay, config []byte) (Build, error) {
+	start := time.Now()
+	obj, note, err := m.objects(ctx, config)
+	if err != nil {
+		return Build{}, err
+	}
+	fresh := note.Steps == 0
+	builds := filepath.Join(m.cache, "builds")
+	tmp, err := os.MkdirTemp(builds, ".tmp-")
+	if err != nil {
+		return Build{}, infra("build", builds, err)
+	}
+	defer os.RemoveAll(tmp)
+	logName := filepath.Join(m.cache, "logs", "build-"+key+".log")
+	logFile, err := os.Create(logName)
+	if err != nil {
+		return Build{}, infra("build", logName, err)
+	}
+	defer logFile.Close()
+	total := 0
+	if fresh {
+		total = m.estimate(config)
+	}
+	m.progress(StageBuild, 0, total, "make")
+	log := &makeLog{src: m.slot.src(), file: logFile, tick: func(n int, what string) { m.progress(StageBuild, n, total, what) }}
+	note.Busy = true
+	if err := note.write(obj); err != nil {
+		return Build{}, infra("build", obj, err)
+	}
+	err = m.run(ctx, obj, log, "bzImage", "vmlinux")
+	if !killed(err) {
+		note.Busy = false
+		if err == nil && fresh {
+			note.Steps = log.steps
+		}
+		if werr := note.write(obj); err == nil && werr != nil {
+			return Build{}, infra("build", obj, werr)
+		}
+	}
+	if err != nil {
+		return Build{}, m.failure(ctx, "build", log, err, logName)
+	}
+	if log.fileErr != nil {
+		return Build{}, infra("build", logName, log.fileErr)
+	}
+	release, err := os.ReadFile(filepath.Join(obj, "include/config/kernel.release"))
+	if err != nil {
+		return Build{}, infra("build", obj, err)
+	}
+	for _, f := range [][2]string{{"arch/x86/boot/bzImage", "bzImage"}, {"vmlinux", "vmlinux"}, {"arch/x86/boot/compressed/vmlinux", "boot-vmlinux"}, {".config", "config"}} {
+		if err := copyInto(filepath.Join(obj, f[0]), filepath.Join(tmp, f[1])); err != nil {
+			return Build{}, infra("build", filepath.Join(tmp, f[1]), err)
+		}
+	}
+	if err := copyInto(logName, filepath.Join(tmp, "build.log")); err != nil {
+		return Build{}, infra("build", tmp, err)
+	}
+	if src.live() {
+		if err := copyInto(m.slot.manifest(), filepath.Join(tmp, "manifest")); err != nil {
+			return Build{}, infra("build", tmp, err)
+		}
+	}
+	r := record{
+		Recipe: recipe, Release: strings.TrimSpace(string(release)), Source: src.identity, Root: m.slot.src(), Obj: obj,
+		Tools: m.tools, Make: m.req.Make, Live: src.live(), Seconds: time.Since(start).Seconds(),
+	}
+	if !src.live() { // unpatched files are read from the package, which does not change
+		r.Root = src.root
+	}
+	if err := m.file(tmp, r, o); err != nil {
+		return Build{}, infra("build", tmp, err)
+	}
+	if err := os.Chmod(tmp, 0o777); err != nil { // MkdirTemp's is private
+		return Build{}, infra("build", tmp, err)
+	}
+	dir := filepath.Join(builds, key)
+	if _, err := os.Stat(dir); err == nil { // an entry that lost a file, see entryOf
+		if err := os.RemoveAll(dir); err != nil {
+			return Build{}, infra("build", dir, err)
+		}
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		if _, ok := m.entryOf(key); !ok {
+			return Build{}, infra("build", dir, err)
+		}
+	}
+	os.Remove(logName)
+	out, ok := m.entryOf(key)
+	if !ok {
+		return Build{}, blame.New(blame.Infrastructure, "build: "+dir+": is gone right after it was made", "")
+	}
+	return out, nil
+}
+
+// killed reports whether make ended without the chance to remove the targets it was writing.
+func killed(err error) bool {
+	var ee *exec.ExitError
+	if !errors.As(err, &ee) {
+		return err != nil
+	}
+	ws, ok := ee.Sys().(syscall.WaitStatus)
+	return ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL
+}
+
+// maxTrees is how many object trees a slot keeps; a tiny one has 0.6 GB.
+const maxTrees = 4
+
+// objects makes ready the object tree of a configuration: its own, a copy of the nearest one, or an empty one.
+func (m maker) objects(ctx context.Context, config []byte) (dir string, note objTree, err error) {
+	var h hasher
+	h.add(string(config), m.tools)
+	h.add(m.req.Make...)
+	dir = filepath.Join(m.slot.dir, "obj-"+h.sum()[:16])
+	defer func() {
+		if err != nil {
+			err = infra("build", dir, err)
+		}
+	}()
+	if t, ok := readObjTree(dir); ok && t.fits(m.tools, m.req.Make) {
+		note = t
+	} else {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", note, err
+		}
+		near, t := m.nearest(dir, config)
+		tmp := dir + ".tmp"
+		if err := os.RemoveAll(tmp); err != nil {
+			return "", note, err
+		}
+		if near == "" {
+			err = os.MkdirAll(tmp, 0o777)
+			t = objTree{Tools: m.tools, Make: m.req.Make}
+		} else {
+			m.progress(StageConfigure, 0, 0, "starting from the nearest objects")
+			err = copyTree(ctx, near, tmp)
+		}
+		if err == nil {
+			err = t.write(tmp)
+		}
+		if err == nil {
+			err = os.Rename(tmp, dir)
+		}
+		if err != nil {
+			os.RemoveAll(tmp)
+			return "", note, err
+		}
+		note = t
+		m.prune(dir)
+	}
+	// A .config with another time costs kbuild its syncconfig, and nothing else changes with it; the same one keeps its time.
+	if name := filepath.Join(dir, ".config"); !sameFile(name, config) {
+		if err := os.WriteFile(name, config, 0o666); err != nil {
+			return "", note, err
+		}
+	}
+	return dir, note, nil
+}
+
+// nearest is the object tree of this slot and toolchain whose configuration differs in the fewest symbols, if that is fewer than a third.
+func (m maker) nearest(dir string, config []byte) (string, objTree) {
+	want, err := kconfig.Parse(bytes.NewReader(config))
+	if err != nil {
+		return "", objTree{}
+	}
+	list, _ := filepath.Glob(filepath.Join(m.slot.dir, "obj-*"))
+	best, bestDir, note := want.Len()/3, "", objTree{}
+	for _, d := range list {
+		t, ok := readObjTree(d)
+		if d == dir || !ok || !t.fits(m.tools, m.req.Make) || t.Steps == 0 {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(d, ".config"))
+		if err != nil {
+			continue
+		}
+		have, err := kconfig.Parse(bytes.NewReader(text))
+		if err != nil {
+			continue
+		}
+		if n := differing(want, have); n < best {
+			best, bestDir, note = n, d, t
+		}
+	}
+	return bestDir, note
+}
+
+func differing(a, b kconfig.Config) int {
+	n := 0
+	for _, o := range a.Options() {
+		if b.Value(o.Symbol) != o.Value {
+			n++
+		}
+	}
+	for _, o := range b.Options() {
+		if _, ok := a.Get(o.Symbol); !ok && o.Value != "n" {
+			n++
+		}
+	}
+	return n
+}
+
+// prune removes the object trees that were used longest ago.
+func (m maker) prune(keep string) {
+	list, _ := filepath.Glob(filepath.Join(m.slot.dir, "obj-*"))
+	for {
+		oldest, when, n := "", time.Now(), 0
+		for _, d := range list {
+			st, err := os.Stat(filepath.Join(d, "kcatch.json"))
+			if err != nil {
+				continue
+			}
+			n++
+			if d != keep && st.ModTime().Before(when) {
+				oldest, when = d, st.ModTime()
+			}
+		}
+		if n <= maxTrees || oldest == "" || os.RemoveAll(oldest) != nil {
+			return
+		}
+	}
+}
+
+// estimate is how many lines make will print for a build from nothing: what another configuration of this source took, else a rule of thumb.
+func (m maker) estimate(config []byte) int {
+	list, _ := filepath.Glob(filepath.Join(m.slot.dir, "obj-*"))
+	set := bytes.Count(config, []byte("=y\n"))
+	for _, d := range list {
+		if t, ok := readObjTree(d); ok && t.Steps > 0 {
+			text, err := os.ReadFile(filepath.Join(d, ".config"))
+			if n := bytes.Count(text, []byte("=y\n")); err == nil && n > 0 {
+				return t.Steps * set / n
+			}
+		}
+	}
+	return stepsPerSymbol * set
+}
+
+// stepsPerSymbol: make prints 1,3xx lines for the 4xx options that are y in tiny on 6.1.
+const stepsPerSymbol = 3
+
+// copyTree copies an object tree with its times; cp shares the blocks where the file system can.
+func copyTree(ctx context.Context, from, to string) error {
+	out, err := output(ctx, "/", nil, "cp", "-a", "--reflink=auto", from, to)
+	if err != nil && strings.Contains(string(out), "No space left") {
+		return syscall.ENOSPC
+	}
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("cp: %s", lastLine(out))
+	}
+	return err
+}
+
+// failure turns a make that ended badly into an error: what the compiler said first, or whose fault else it is.
+func (m maker) failure(ctx context.Context, op string, log *makeLog, err error, logName string) error {
+	var be *blame.Error
+	switch {
+	case ctx.Err() != nil:
+		return interrupted(op)
+	case log.full:
+		return diskFull(op, m.cache)
+	case errors.As(err, &be):
+		return err
+	case killed(err):
+		return &blame.Error{Kind: blame.Infrastructure, Msg: op + ": make was killed", Err: err, Hint: "out of memory? try fewer jobs", Detail: log.tail()}
+	}
+	msg := op + ": " + log.first
+	if log.first == "" {
+		msg = op + ": make failed: " + lastLine([]byte(log.tail()))
+	}
+	hint := "the tree does not build with this configuration and compiler (" + m.tools + ")"
+	if logName != "" {
+		hint = "log: " + logName
+	}
+	e := &blame.Error{Kind: blame.Build, Msg: msg, Hint: hint, Detail: log.tail(), Err: err}
+	if need, ok := log.missingTool(); ok {
+		e.Kind, e.Hint = blame.Infrastructure, "as root: apt-get install --no-install-recommends "+need
+	}
+	return e
+}
+
+// A makeLog reads make's output as it comes: it counts steps, finds the first error, keeps the end and writes all to a file.
+type makeLog struct {
+	src  string
+	file io.Writer
+	tick func(steps int, what string)
+
+	fileErr error
+	part    []byte // a line whose end has not come
+	last    []string
+	steps   int
+	first   string // the first error: "mm/slub.c:12:5: error: ..."
+	weak    bool   // first is make's own, a compiler's would be better
+	full    bool   // the disk is
+	all     []string
+}
+
+const maxLine = 8 << 10 // bytes of one line that are looked at
+
+func (l *makeLog) Write(p []byte) (int, error) {
+	if l.file != nil && l.fileErr == nil {
+		_, l.fileErr = l.file.Write(p)
+	}
+	n := len(p)
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			if len(l.part) < maxLine {
+				l.part = append(l.part, p...)
+			}
+			break
+		}
+		l.line(string(append(l.part, p[:i]...)))
+		l.part, p = l.part[:0], p[i+1:]
+	}
+	return n, nil
+}
+
+func (l *makeLog) flush() {
+	if len(l.part) > 0 {
+		l.line(string(l.part))
+		l.part = nil
+	}
+}
+
+var (
+	// "  CC      mm/slub.o", "  HOSTCC  scripts/kconfig/conf.o", "  CC [M]  fs/x.o"
+	stepLine = regexp.MustCompile(`^  ([A-Z][A-Z0-9_]*(?: \[M\])?) +(\S.*)$`)
+	// gcc and clang: "mm/slub.c:12:5: error: ..."; as: "x.S:3: Error: ..."
+	compilerError = regexp.MustCompile(`^(\S+?:\d+(?::\d+)?: (?:fatal error|[Ee]rror): .*)$`)
+	linkError     = regexp.MustCompile(`(?i)undefined reference to|ld(\.lld|\.bfd)?: (error: )?|^ERROR: modpost:|: error: |: not found$|Kconfig:\d+: `)
+	makeError     = regexp.MustCompile(`^make(\[\d+\])?: \*\*\* (.*)$`)
+)
+
+func (l *makeLog) line(s string) {
+	s = strings.TrimRight(s, "\r")
+	if m := stepLine.FindStringSubmatch(s); m != nil {
+		l.steps++
+		l.tick(l.steps, m[1]+" "+m[2])
+		return
+	}
+	if len(l.last) == 40 {
+		l.last = l.last[1:]
+	}
+	l.last = append(l.last, s)
+	switch {
+	case strings.Contains(s, "No space left on device"):
+		l.full = true
+	case l.first != "" && !l.weak:
+	case compilerError.MatchString(s), linkError.MatchString(s) && !strings.Contains(strings.ToLower(s), "warning"):
+		l.first, l.weak = printable([]byte(l.relative(s))), false
+	case makeError.MatchString(s) && l.first == "":
+		l.first, l.weak = printable([]byte(l.relative(s))), true
+	}
+}
+
+// relative makes the names in a line relative to the kernel tree.
+func (l *makeLog) relative(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(s), l.src+"/", ""), l.src, ".")
+}
+
+func (l *makeLog) tail() string { return strings.Join(l.last, "\n") }
+
+// missingTool knows the tools that only some configurations need, by how their absence shows.
+func (l *makeLog) missingTool() (pkg string, ok bool) {
+	text := l.tail()
+	for _, t := range [][2]string{
+		{"openssl/", "libssl-dev"}, {"gelf.h", "libelf-dev"}, {"libelf.h", "libelf-dev"}, {"pahole: not found", "pahole"}, {"pahole (pahole) is not available", "pahole"},
+		{"BTF: .tmp_vmlinux.btf: pahole", "pahole"}, {"zstd: not found", "zstd"}, {"lz4: not found", "lz4"}, {"lz4c: not found", "lz4"}, {"lzop: not found", "lzop"},
+		{"xz: not found", "xz-utils"}, {"cpio: not found", "cpio"}, {"bc: not found", "bc"}, {"flex: not found", "flex"},
+		{"bison: not found", "bison"}, {"python3: not found", "python3"}, {"perl: not found", "perl"}, {"gawk: not found", "gawk"}, {"rsync: not found", "rsync"},
+	} {
+		if strings.Contains(text, t[0]) && (strings.Contains(t[0], "not ") || strings.Contains(text, "fatal error: ") || strings.HasPrefix(t[0], "BTF")) {
+			return t[1], true
+		}
+	}
+	return "", false
+}

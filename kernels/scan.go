@@ -1,0 +1,304 @@
+package kernels
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kcatch/internal/blame"
+)
+
+// racy is how young a file's last change may be, against the moment its stamp was taken, for the stamp not to be trusted the
+// next time: a second change within one tick of the file system's clock leaves the stamp as it is. 2 s is FAT's tick, the coarsest.
+const racy = int64(2 * time.Second)
+
+// scanTree returns what a kernel is built from in a directory: every file but git's own and the products of an in-tree build.
+// Contents are hashed where cache does not have the file's stamp. Nothing in the directory is written, no git command is run on it.
+func scanTree(ctx context.Context, root string, avoid string, cache manifest) (manifest, error) {
+	s := &scanner{ctx: ctx, root: root, avoid: avoid, cache: cache, found: make(manifest, len(cache)+1024)}
+	s.idle = sync.NewCond(&s.mu)
+	s.queue = []scanDir{{rules: parseIgnore([]byte(products), "", nil)}}
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) + 1 {
+		wg.Go(s.work)
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, interrupted("source")
+	}
+	if s.err == nil {
+		s.err = s.tracked()
+	}
+	return s.found, s.err
+}
+
+type scanDir struct {
+	rel   string // "" or "drivers/net/"
+	rules *ignoreFile
+}
+
+type scanner struct {
+	ctx   context.Context
+	root  string
+	avoid string // a directory (the cache) that is no part of the tree, absolute
+	cache manifest
+
+	mu    sync.Mutex // guards all below
+	idle  *sync.Cond
+	queue []scanDir
+	busy  int
+	found manifest
+	left  []string // files and "directories/" left out that git might track
+	err   error
+}
+
+func (s *scanner) work() {
+	var buf []byte
+	for {
+		s.mu.Lock()
+		for len(s.queue) == 0 && s.busy > 0 && s.err == nil {
+			s.idle.Wait()
+		}
+		if len(s.queue) == 0 || s.err != nil {
+			s.mu.Unlock()
+			s.idle.Broadcast()
+			return
+		}
+		d := s.queue[len(s.queue)-1]
+		s.queue = s.queue[:len(s.queue)-1]
+		s.busy++
+		s.mu.Unlock()
+
+		if buf == nil {
+			buf = make([]byte, 256<<10)
+		}
+		entries, dirs, left, err := s.directory(d, buf)
+		if err == nil {
+			err = s.ctx.Err()
+		}
+		s.mu.Lock()
+		for _, e := range entries {
+			s.found[e.Path] = e
+		}
+		s.queue = append(s.queue, dirs...)
+		s.left = append(s.left, left...)
+		if s.err == nil {
+			s.err = err
+		}
+		s.busy--
+		s.mu.Unlock()
+		s.idle.Broadcast()
+	}
+}
+
+// directory reads one directory.
+func (s *scanner) directory(d scanDir, buf []byte) (entries []entry, dirs []scanDir, left []string, err error) {
+	f, err := os.Open(filepath.Join(s.root, d.rel))
+	if err != nil {
+		return nil, nil, nil, unreadable(s.root, strings.TrimSuffix(d.rel, "/"), err)
+	}
+	defer f.Close()
+	list, err := f.ReadDir(-1)
+	if err != nil {
+		return nil, nil, nil, unreadable(s.root, d.rel, err)
+	}
+	made := map[string]bool{} // NAME for each .NAME.cmd: kbuild made it (scripts/Kbuild.include, if_changed)
+	for _, e := range list {
+		name := e.Name()
+		if inner, ok := strings.CutSuffix(name, ".cmd"); ok && len(inner) > 1 && inner[0] == '.' {
+			made[inner[1:]] = true
+		}
+		if name == ".gitignore" && d.rel != "" && e.Type().IsRegular() {
+			if d.rules, err = readIgnore(filepath.Join(s.root, d.rel, name), d.rel, d.rules); err != nil {
+				return nil, nil, nil, unreadable(s.root, d.rel+name, err)
+			}
+		}
+	}
+	for _, e := range list {
+		name, rel := e.Name(), d.rel+e.Name()
+		switch {
+		case name == ".git" || refusedByMake(rel):
+			continue
+		case e.IsDir():
+			switch {
+			case s.avoid != "" && filepath.Join(s.root, rel) == s.avoid || s.isObjectTree(rel):
+			case d.rules.verdict(rel, name, true) > 0:
+				left = append(left, rel+"/")
+			default:
+				dirs = append(dirs, scanDir{rel + "/", d.rules})
+			}
+			continue
+		case e.Type()&^fs.ModeSymlink != 0: // a socket, a pipe, a device
+			continue
+		case made[name] || d.rules.verdict(rel, name, false) > 0:
+			left = append(left, rel)
+			continue
+		}
+		ent, err := s.file(int(f.Fd()), rel, name, buf)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since the directory was read
+		}
+		if err != nil {
+			return nil, nil, nil, unreadable(s.root, rel, err)
+		}
+		entries = append(entries, ent)
+	}
+	return entries, dirs, left, nil
+}
+
+// isObjectTree reports whether a directory is the output of "make O=": it has a .config and a "source" link to its tree.
+func (s *scanner) isObjectTree(rel string) bool {
+	st, err := os.Lstat(filepath.Join(s.root, rel, "source"))
+	if err != nil || st.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	_, err = os.Lstat(filepath.Join(s.root, rel, ".config"))
+	return err == nil
+}
+
+// file makes the entry of one file, from the cache where its stamp is there.
+func (s *scanner) file(dir int, rel, name string, buf []byte) (entry, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return entry{}, err
+	}
+	e := entry{Path: rel, Kind: kindFile, Stamp: stampOf(&st)}
+	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return s.link(e)
+	case st.Mode&0o100 != 0:
+		e.Kind = kindExec
+	}
+	if old, ok := s.cache[rel]; ok && old.Stamp == e.Stamp && old.Sum != (sum{}) {
+		e.Sum = old.Sum
+		return e, nil
+	}
+	now := time.Now().UnixNano()
+	var err error
+	if e.Sum, err = hashFile(filepath.Join(s.root, rel), buf); err != nil {
+		return entry{}, err
+	}
+	if now-e.Stamp.Ctime < racy {
+		e.Stamp.Ino = 0 // matches no file, so the next scan looks again
+	}
+	return e, nil
+}
+
+// link makes the entry of a symbolic link. One that stays in the tree is kept with its text (made relative when it was
+// absolute); a link to a file outside becomes that file, for a copy of the tree stands elsewhere; a link to a directory outside
+// is kept with an absolute target.
+func (s *scanner) link(e entry) (entry, error) {
+	e.Kind = kindLink
+	text, err := linkText(s.root, e.Path)
+	if err != nil {
+		return e, err
+	}
+	if filepath.IsAbs(text) {
+		if st, err := os.Stat(text); err == nil && st.Mode().IsRegular() {
+			e.Kind, e.Stamp = kindFile, stamp{}
+			if st.Mode()&0o100 != 0 {
+				e.Kind = kindExec
+			}
+			e.Sum, err = hashFile(text, make([]byte, 64<<10))
+			return e, err
+		}
+	}
+	e.Sum = sha256.Sum256([]byte(text))
+	return e, nil
+}
+
+// linkText is the target that a link gets in a copy of the tree: relative when it stays inside, else absolute.
+func linkText(root, rel string) (string, error) {
+	text, err := os.Readlink(filepath.Join(root, rel))
+	if err != nil {
+		return "", err
+	}
+	dir := path.Dir(rel)
+	if filepath.IsAbs(text) {
+		inside, err := filepath.Rel(root, text)
+		if err != nil || !filepath.IsLocal(inside) {
+			return text, nil
+		}
+		return filepath.Rel(dir, inside)
+	}
+	if !filepath.IsLocal(filepath.Join(dir, text)) {
+		return filepath.Join(root, dir, text), nil
+	}
+	return text, nil
+}
+
+// tracked takes the files that were left out and that git tracks.
+func (s *scanner) tracked() error {
+	if len(s.left) == 0 {
+		return nil
+	}
+	names, err := trackedFiles(s.root)
+	if err != nil || len(names) == 0 {
+		return nil // no index that we can read: the rules alone decide
+	}
+	left := make(map[string]bool, len(s.left))
+	for _, l := range s.left {
+		left[l] = true
+	}
+	buf := make([]byte, 64<<10)
+	for _, n := range names {
+		out := left[n]
+		for i := range len(n) {
+			out = out || n[i] == '/' && left[n[:i+1]]
+		}
+		if !out || !localName(n) {
+			continue
+		}
+		dir, err := os.Open(filepath.Join(s.root, path.Dir(n)))
+		if err != nil {
+			continue
+		}
+		e, err := s.file(int(dir.Fd()), n, path.Base(n), buf)
+		dir.Close()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // deleted in the working tree
+		case err != nil:
+			return unreadable(s.root, n, err)
+		default:
+			s.found[n] = e
+		}
+	}
+	return nil
+}
+
+func stampOf(st *unix.Stat_t) stamp {
+	return stamp{Size: st.Size, Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Ino: st.Ino}
+}
+
+func hashFile(name string, buf []byte) (sum, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return sum{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, struct{ io.Reader }{f}, buf); err != nil {
+		return sum{}, err
+	}
+	return sum(h.Sum(nil)), nil
+}
+
+func unreadable(root, rel string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return interrupted("source")
+	}
+	return &blame.Error{Kind: blame.Usage, Msg: fmt.Sprintf("tree: %s: %s", filepath.Join(root, rel), cause(err)), Err: err,
+		Hint: "the whole tree must be readable; check its owner and modes"}
+}
