@@ -13,7 +13,7 @@ import (
 type Access struct {
 	Addr uint64 // linear, with the segment base for fs and gs
 	Size int    // bytes; 0 when not known
-	// Read and Write say what is done with it. Both for `incl (%rax)`, neither for a jump through it: that reads.
+	// Read and Write say what is done with it; both for `incl (%rax)`. A call or jump through it reads it.
 	Read, Write bool
 	// Formula is how the address came about: "rdi=0x0 + 0x30".
 	Formula string
@@ -48,30 +48,36 @@ func (a Access) String() string {
 	return b.String()
 }
 
-// access finds the memory operand of inst: an explicit one, or the stack for push, pop, call and ret.
-func access(inst x86asm.Inst, regs amd64.Registers) *Access {
+// accesses lists the memory that inst touches: its explicit operands, then the stack for push, pop, call and ret.
+func accesses(inst x86asm.Inst, regs amd64.Registers) []Access {
 	switch inst.Op {
 	case x86asm.LEA, x86asm.NOP, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHNTA,
 		x86asm.PREFETCHW, x86asm.INVLPG, x86asm.UD1, x86asm.UD2:
 		return nil // the operand is only named
 	}
+	var all []Access
 	for i, arg := range inst.Args {
 		mem, ok := arg.(x86asm.Mem)
 		if !ok {
 			continue
 		}
-		a := memoryOperand(mem, inst, regs)
-		if a == nil {
-			return nil
+		a, ok := memoryOperand(mem, inst, regs)
+		if !ok {
+			continue
 		}
-		a.Size = inst.MemBytes
+		if a.Size = inst.MemBytes; a.Size == 0 {
+			a.Size = stringBytes(inst.Op)
+		}
 		a.Read, a.Write = direction(inst.Op, i == 0)
-		return a
+		all = append(all, a)
 	}
-	return stackOperand(inst, regs)
+	if a, ok := stackOperand(inst, regs); ok {
+		all = append(all, a)
+	}
+	return all
 }
 
-func memoryOperand(m x86asm.Mem, inst x86asm.Inst, regs amd64.Registers) *Access {
+func memoryOperand(m x86asm.Mem, inst x86asm.Inst, regs amd64.Registers) (a Access, ok bool) {
 	var terms []string
 	addr := uint64(m.Disp)
 	switch m.Segment {
@@ -89,7 +95,7 @@ func memoryOperand(m x86asm.Mem, inst x86asm.Inst, regs amd64.Registers) *Access
 	} else if m.Base != 0 {
 		v, name, ok := registerValue(m.Base, regs)
 		if !ok {
-			return nil
+			return Access{}, false
 		}
 		addr += v
 		terms = append(terms, fmt.Sprintf("%s=0x%x", name, v))
@@ -97,7 +103,7 @@ func memoryOperand(m x86asm.Mem, inst x86asm.Inst, regs amd64.Registers) *Access
 	if m.Index != 0 {
 		v, name, ok := registerValue(m.Index, regs)
 		if !ok {
-			return nil
+			return Access{}, false
 		}
 		addr += v * uint64(m.Scale)
 		term := fmt.Sprintf("%s=0x%x", name, v)
@@ -118,7 +124,7 @@ func memoryOperand(m x86asm.Mem, inst x86asm.Inst, regs amd64.Registers) *Access
 	case m.Disp > 0:
 		formula += fmt.Sprintf(" + 0x%x", m.Disp)
 	}
-	return &Access{Addr: addr, Formula: formula, Note: addressNote(addr, regs)}
+	return Access{Addr: addr, Formula: formula, Note: addressNote(addr, regs)}, true
 }
 
 // addressNote says what an address shows by itself.
@@ -171,9 +177,24 @@ func direction(op x86asm.Op, first bool) (read, write bool) {
 	return true, true
 }
 
+// stringBytes is the size of one element of a string instruction, zero for others.
+func stringBytes(op x86asm.Op) int {
+	switch op {
+	case x86asm.MOVSB, x86asm.STOSB, x86asm.LODSB, x86asm.CMPSB, x86asm.SCASB, x86asm.INSB, x86asm.OUTSB:
+		return 1
+	case x86asm.MOVSW, x86asm.STOSW, x86asm.LODSW, x86asm.CMPSW, x86asm.SCASW, x86asm.INSW, x86asm.OUTSW:
+		return 2
+	case x86asm.MOVSD, x86asm.STOSD, x86asm.LODSD, x86asm.CMPSD, x86asm.SCASD, x86asm.INSD, x86asm.OUTSD:
+		return 4
+	case x86asm.MOVSQ, x86asm.STOSQ, x86asm.LODSQ, x86asm.CMPSQ, x86asm.SCASQ:
+		return 8
+	}
+	return 0
+}
+
 // stackOperand is the implicit operand of push, pop, call and ret: below or at rsp.
-func stackOperand(inst x86asm.Inst, regs amd64.Registers) *Access {
-	a := &Access{Size: 8, Formula: fmt.Sprintf("rsp=0x%x", regs.RSP), Addr: regs.RSP}
+func stackOperand(inst x86asm.Inst, regs amd64.Registers) (a Access, ok bool) {
+	a = Access{Size: 8, Formula: fmt.Sprintf("rsp=0x%x", regs.RSP), Addr: regs.RSP}
 	switch inst.Op {
 	case x86asm.PUSH, x86asm.CALL, x86asm.PUSHF, x86asm.PUSHFQ:
 		a.Write = true
@@ -185,10 +206,10 @@ func stackOperand(inst x86asm.Inst, regs amd64.Registers) *Access {
 			a.Addr, a.Formula = regs.RBP, fmt.Sprintf("rbp=0x%x", regs.RBP)
 		}
 	default:
-		return nil
+		return Access{}, false
 	}
 	a.Note = addressNote(a.Addr, regs)
-	return a
+	return a, true
 }
 
 // dwarfOrder lists the registers in x86asm's order of encoding.

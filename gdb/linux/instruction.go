@@ -3,6 +3,7 @@ package linux
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
 
@@ -13,8 +14,19 @@ import (
 type Instruction struct {
 	Bytes []byte
 	Text  string // "movq $0x1,0x30(%rdi)"
-	// Access is the memory it touches, nil when it touches none or the registers do not tell.
-	Access *Access
+	// Accesses is the memory it touches: none, mostly one, two for `movsb` or `push (%rax)`.
+	Accesses []Access
+}
+
+// At returns the access that touches addr: the one at fault, given CR2. An access whose size is not known counts as one
+// of a byte.
+func (i Instruction) At(addr uint64) (Access, bool) {
+	for _, a := range i.Accesses {
+		if addr-a.Addr < uint64(max(a.Size, 1)) {
+			return a, true
+		}
+	}
+	return Access{}, false
 }
 
 // MaxInstruction is the length of the longest x86 instruction, in bytes.
@@ -60,7 +72,7 @@ func Explain(code []byte, regs amd64.Registers, symbols Symbolize) (Instruction,
 		return Instruction{}, fmt.Errorf("disassemble: 0x%x: % x: %w", regs.RIP, code[:min(len(code), MaxInstruction)], err)
 	}
 	ins := Instruction{Bytes: code[:inst.Len], Text: gnuText(inst, regs.RIP, symbols)}
-	ins.Access = access(inst, regs)
+	ins.Accesses = accesses(inst, regs)
 	return ins, nil
 }
 
@@ -72,7 +84,8 @@ func decode(code []byte) (inst x86asm.Inst, err error) {
 		}
 	}()
 	inst, err = x86asm.Decode(code[:min(len(code), MaxInstruction)], 64)
-	if err == nil && (inst.Len <= 0 || inst.Len > len(code)) {
+	// It takes prefixes with nothing behind them for an instruction with no operation.
+	if err == nil && (inst.Op == 0 || inst.Len <= 0 || inst.Len > len(code)) {
 		err = x86asm.ErrTruncated
 	}
 	return inst, err
@@ -84,5 +97,12 @@ func gnuText(inst x86asm.Inst, pc uint64, symbols Symbolize) (text string) {
 			text = inst.Op.String()
 		}
 	}()
-	return x86asm.GNUSyntax(inst, pc, x86asm.SymLookup(symbols))
+	text = x86asm.GNUSyntax(inst, pc, x86asm.SymLookup(symbols))
+	// r12 and rsp as a base need a SIB byte; its absent index is nothing a reader has to know, and objdump is silent too.
+	for _, op := range [...]string{"call", "ret", "jmp", "leave"} {
+		if rest, ok := strings.CutPrefix(text, op+"q"); ok {
+			text = op + rest // as binutils since 2.37
+		}
+	}
+	return strings.Replace(strings.Replace(text, ",%riz,1)", ")", 1), ",%riz)", ")", 1)
 }
