@@ -3,7 +3,9 @@ package rsp_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -35,23 +37,26 @@ var cpu0 = rsp.Thread{PID: 1, TID: 1}
 type scenario struct {
 	name string
 	args []string // of QEMU, besides the common ones
+	opt  rsp.Options
 	run  func(t *testing.T, ctx context.Context, c *rsp.Client)
 }
 
 var scenarios = []scenario{
-	{"handshake", nil, handshake},
-	{"reset", nil, resetState},
-	{"memory", nil, memory},
-	{"breakpoints", nil, breakpoints},
-	{"watchpoints", nil, watchpoints},
-	{"step", nil, step},
-	{"interrupt", nil, interrupt},
-	{"smp", []string{"-smp", "2"}, smp},
-	{"triple-fault", []string{"-action", "reboot=shutdown,shutdown=pause"}, tripleFault},
-	{"exit", []string{"-no-reboot"}, exit},
-	{"monitor", nil, monitor},
-	{"kill", nil, kill},
-	{"detach", nil, detach},
+	{name: "handshake", run: handshake},
+	{name: "reset", run: resetState},
+	{name: "memory", run: memory},
+	{name: "breakpoints", run: breakpoints},
+	{name: "watchpoints", run: watchpoints},
+	{name: "step", run: step},
+	{name: "step-kvm", opt: rsp.Options{KVM: true}, run: stepKVM},
+	{name: "registers", run: registers},
+	{name: "interrupt", run: interrupt},
+	{name: "smp", args: []string{"-smp", "2"}, run: smp},
+	{name: "triple-fault", args: []string{"-action", "reboot=shutdown,shutdown=pause"}, run: tripleFault},
+	{name: "exit", args: []string{"-no-reboot"}, run: exit},
+	{name: "monitor", run: monitor},
+	{name: "kill", run: kill},
+	{name: "detach", run: detach},
 }
 
 func must(t *testing.T, err error) {
@@ -263,6 +268,52 @@ func step(t *testing.T, ctx context.Context, c *rsp.Client) {
 	}
 	if _, err := c.StepOver(ctx, rsp.Thread{}); err == nil {
 		t.Error("stepped no vCPU")
+	}
+}
+
+// With KVM set break points are lifted for a step. TCG takes the same packets.
+func stepKVM(t *testing.T, ctx context.Context, c *rsp.Client) {
+	shakeHands(t, ctx, c)
+	for _, kind := range []rsp.Kind{rsp.Software, rsp.Hardware} {
+		must(t, c.Insert(ctx, rsp.Breakpoint{Kind: kind, Addr: romLoop}))
+	}
+	resume(t, ctx, c, rsp.ReasonBreak)
+	wantRIP(t, ctx, c, cpu0, romLoop)
+	_, err := c.StepOver(ctx, cpu0)
+	must(t, err)
+	wantRIP(t, ctx, c, cpu0, romCall)
+	resume(t, ctx, c, rsp.ReasonBreak)
+	wantRIP(t, ctx, c, cpu0, romLoop) // put back
+}
+
+// The oracle is QEMU's other way to say it, "info registers" of the monitor.
+func registers(t *testing.T, ctx context.Context, c *rsp.Client) {
+	shakeHands(t, ctx, c)
+	runTo(t, ctx, c, romPause)
+	for i, reg := range []amd64.Reg{amd64.RBX, amd64.RCX, amd64.RDX, amd64.RSI, amd64.RBP, amd64.R8, amd64.R15} {
+		must(t, c.WriteRegister(ctx, cpu0, reg, 0x0123456789abcd00+uint64(i)))
+	}
+	r, err := c.Registers(ctx, cpu0)
+	must(t, err)
+	text, err := c.Monitor(ctx, "info registers")
+	must(t, err)
+	for name, got := range map[string]uint64{
+		"RAX": r.RAX, "RBX": r.RBX, "RCX": r.RCX, "RDX": r.RDX, "RSI": r.RSI, "RDI": r.RDI, "RBP": r.RBP, "RSP": r.RSP,
+		"R8": r.R8, "R9": r.R9, "R10": r.R10, "R11": r.R11, "R12": r.R12, "R13": r.R13, "R14": r.R14, "R15": r.R15,
+		"RIP": r.RIP, "RFL": r.EFLAGS, "CR0": r.CR0, "CR2": r.CR2, "CR3": r.CR3, "CR4": r.CR4, "EFER": r.EFER,
+		"CS": uint64(r.CS), "SS": uint64(r.SS), "DS": uint64(r.DS), "ES": uint64(r.ES),
+	} {
+		m := regexp.MustCompile(`\b` + name + ` *= *([0-9a-f]+)`).FindStringSubmatch(text)
+		if m == nil {
+			t.Errorf("info registers has no %s:\n%s", name, text)
+			continue
+		}
+		if want, err := strconv.ParseUint(m[1], 16, 64); err != nil || got != want {
+			t.Errorf("%s 0x%x, the monitor says 0x%s", name, got, m[1])
+		}
+	}
+	if !r.Long() {
+		t.Error("not in long mode")
 	}
 }
 

@@ -26,7 +26,7 @@ func TestTranscripts(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			c := rsp.New(rsptest.Replay(t, "testdata/"+s.name+".rsp"), rsp.Options{})
+			c := rsp.New(rsptest.Replay(t, "testdata/"+s.name+".rsp"), s.opt)
 			t.Cleanup(func() { _ = c.Close() })
 			s.run(t, testContext(t), c)
 		})
@@ -41,7 +41,7 @@ func TestLive(t *testing.T) {
 			if *record {
 				conn = rsptest.Record(t, conn, "testdata/"+s.name+".rsp", header)
 			}
-			c := rsp.New(conn, rsp.Options{})
+			c := rsp.New(conn, s.opt)
 			t.Cleanup(func() { _ = c.Close() })
 			s.run(t, testContext(t), c)
 		})
@@ -92,6 +92,48 @@ func launch(t testing.TB, args ...string) (conn net.Conn, header string) {
 		case <-testContext(t).Done():
 			t.Fatalf("%s: %v", strings.Join(cmd.Args, " "), err)
 		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// TestLiveAttach connects to a guest that runs: QEMU pauses it, and 7.2 says so unasked.
+func TestLiveAttach(t *testing.T) {
+	conn, _ := launch(t)
+	ctx := testContext(t)
+	c := rsp.New(conn, rsp.Options{})
+	must(t, c.Handshake(ctx))
+	must(t, c.Detach(ctx)) // resumes
+	conn, err := net.Dial("unix", conn.RemoteAddr().String())
+	must(t, err)
+	c = rsp.New(conn, rsp.Options{})
+	t.Cleanup(func() { _ = c.Close() })
+	must(t, c.Handshake(ctx))
+	if text, err := c.Monitor(ctx, "info status"); err != nil || text != "VM status: paused\r\n" {
+		t.Errorf("status after attach: %q, %v", text, err)
+	}
+	runTo(t, ctx, c, romLeaf)
+}
+
+// TestLiveRaces: many runs with a stop and an interrupt that race each other end as one of the two, and in step.
+func TestLiveRaces(t *testing.T) {
+	conn, _ := launch(t, "-smp", "2")
+	ctx := testContext(t)
+	c := rsp.New(conn, rsp.Options{})
+	t.Cleanup(func() { _ = c.Close() })
+	must(t, c.Handshake(ctx))
+	runTo(t, ctx, c, romLoop)
+	must(t, c.Insert(ctx, rsp.Breakpoint{Kind: rsp.Hardware, Addr: romLeaf}))
+	for i := range 100 {
+		if _, err := c.StepOver(ctx, cpu0); err != nil {
+			t.Fatalf("round %d: %v", i, err)
+		}
+		must(t, c.Continue(ctx))
+		stop, err := c.Interrupt(ctx)
+		if err != nil || stop.Reason() != rsp.ReasonPaused && stop.Reason() != rsp.ReasonBreak {
+			t.Fatalf("round %d: %q, %v", i, stop.Raw, err)
+		}
+		if _, err := c.Registers(ctx, cpu0); err != nil {
+			t.Fatalf("round %d: %v", i, err)
 		}
 	}
 }
