@@ -1,6 +1,8 @@
 package rsp_test
 
 import (
+	"debug/elf"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"net"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"kcatch/gdb/amd64"
 	"kcatch/gdb/rsp"
 	"kcatch/gdb/rsp/rsptest"
 	"kcatch/internal/fixtures"
@@ -51,6 +54,16 @@ func TestLive(t *testing.T) {
 // launch starts QEMU, stopped at reset, with the ROM of testdata/rom.s, and connects to its stub.
 func launch(t testing.TB, args ...string) (conn net.Conn, header string) {
 	t.Helper()
+	rom := filepath.Join(t.TempDir(), "rom")
+	if err := os.WriteFile(rom, romImage(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, append([]string{"-m", "64"}, args...), "-bios", rom)
+}
+
+// start starts QEMU with args, which the header of a recording shows, and more, which it does not.
+func start(t testing.TB, args []string, more ...string) (conn net.Conn, header string) {
+	t.Helper()
 	qemu, err := exec.LookPath("qemu-system-x86_64")
 	fixtures.Need(t, err == nil, "qemu-system-x86_64", "apt-get install qemu-system-x86")
 	dir, err := os.MkdirTemp("", "rsp") // short: a socket's path has 107 bytes
@@ -58,15 +71,10 @@ func launch(t testing.TB, args ...string) (conn net.Conn, header string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	rom := filepath.Join(dir, "rom")
-	if err := os.WriteFile(rom, romImage(t), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	argv := append([]string{"-machine", "q35,accel=tcg", "-m", "64", "-nodefaults", "-display", "none", "-S"}, args...)
+	argv := append([]string{"-machine", "q35,accel=tcg", "-nodefaults", "-display", "none", "-S"}, args...)
 	header = recordHeader(qemu, argv)
 	socket := filepath.Join(dir, "gdb")
-	argv = append(argv, "-bios", rom, "-gdb", "unix:"+socket+",server=on,wait=off")
-	cmd := exec.Command(qemu, argv...)
+	cmd := exec.Command(qemu, append(append(argv, "-gdb", "unix:"+socket+",server=on,wait=off"), more...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -112,6 +120,43 @@ func TestLiveAttach(t *testing.T) {
 		t.Errorf("status after attach: %q, %v", text, err)
 	}
 	runTo(t, ctx, c, romLeaf)
+}
+
+// TestLiveKernel takes the kernel that dies of kernels/patches/pgflags-refcount by PVH to its early_fixup_exception.
+func TestLiveKernel(t *testing.T) {
+	k := fixtures.Find(t, fixtures.Seed61)
+	f, err := elf.Open(k.Vmlinux)
+	must(t, err)
+	defer f.Close()
+	symbols, err := f.Symbols()
+	must(t, err)
+	var fixup elf.Symbol
+	for _, s := range symbols {
+		if s.Name == "early_fixup_exception" {
+			fixup = s
+		}
+	}
+	conn, _ := start(t, []string{"-m", "256"}, "-kernel", k.Vmlinux)
+	ctx := testContext(t)
+	c := rsp.New(conn, rsp.Options{})
+	t.Cleanup(func() { _ = c.Close() })
+	must(t, c.Handshake(ctx))
+	stop := runTo(t, ctx, c, fixup.Value) // not mapped when it is inserted
+	r, err := c.Registers(ctx, stop.Thread)
+	must(t, err)
+	if r.RSI != uint64(amd64.InvalidOpcode) || r.InterruptsOn() || !r.Long() {
+		t.Errorf("trapnr %d, want 6; eflags 0x%x", r.RSI, r.EFLAGS)
+	}
+	// pt_regs.ip, at 128 (arch/x86/include/asm/ptrace.h), points at a ud2.
+	var ip [8]byte
+	_, err = c.ReadMemory(ctx, ip[:], r.RDI+128)
+	must(t, err)
+	var code [2]byte
+	_, err = c.ReadMemory(ctx, code[:], binary.LittleEndian.Uint64(ip[:]))
+	must(t, err)
+	if code != [2]byte{0x0f, 0x0b} {
+		t.Errorf("code at %x: %x, want ud2", ip, code)
+	}
 }
 
 // TestLiveRaces: many runs with a stop and an interrupt that race each other end as one of the two, and in step.
