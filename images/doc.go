@@ -1,0 +1,16 @@
+// Package images makes the guest's root: an initramfs, written in Go, without root rights and without tools.
+//
+// [Build] takes a [Spec] and gives the archive's bytes; equal specs give equal bytes on every machine. What runs in the
+// guest stands in guest/: an inittab and one shell script for busybox, which is /init and so PID 1. It needs no more of
+// the kernel than an initrd, ELF and, to be heard, a console or printk: no #! support, no /proc, no devtmpfs, no disk.
+// It prints [MarkerLine], runs [Spec.Run] if there is one, prints [RunLine] and powers off (or resets, where there is
+// no ACPI).
+//
+// It needs from you a statically linked busybox ([FindBusybox] knows Debian's busybox-static), and a marker that is
+// new for each run, so that a line of an earlier run or a constant in the kernel is never taken for it. The marker
+// stands in the archive only, not on the command line: it is not in the kernel's log before init runs.
+//
+// It does not compress (a kernel may lack the decompressor, and 2 MB cost nothing), and makes no disk images.
+//
+// Format: linux/Documentation/driver-api/early-userspace/buffer-format.rst ("newc").
+package images
