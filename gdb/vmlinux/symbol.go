@@ -1,0 +1,122 @@
+package vmlinux
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+)
+
+// Symbol is one entry of .symtab.
+type Symbol struct {
+	Name   string
+	Addr   Addr
+	Size   uint64 // bytes; 0 for many assembly labels
+	Func   bool   // STT_FUNC
+	Global bool   // STB_GLOBAL or STB_WEAK
+}
+
+// Layout of Elf64_Sym: name u32, info u8, other u8, section u16, value u64, size u64.
+const symSize = 24
+
+// symtab is the mapped symbol table; nothing in it is copied before a symbol is returned.
+type symtab struct {
+	entries []byte
+	names   []byte
+}
+
+func (f *File) symtab() symtab {
+	s := f.sections[".symtab"]
+	if s == nil || s.elf.Type != elf.SHT_SYMTAB || int(s.elf.Link) >= len(f.elf.Sections) {
+		return symtab{}
+	}
+	entries, err := s.contents()
+	if err != nil {
+		return symtab{}
+	}
+	return symtab{entries: entries[:len(entries)/symSize*symSize], names: f.sectionBytes(f.elf.Sections[s.elf.Link])}
+}
+
+func (t symtab) len() int             { return len(t.entries) / symSize }
+func (t symtab) entry(i int) []byte   { return t.entries[i*symSize : (i+1)*symSize] }
+func (t symtab) value(i int) uint64   { return binary.LittleEndian.Uint64(t.entries[i*symSize+8:]) }
+func (t symtab) size(i int) uint64    { return binary.LittleEndian.Uint64(t.entries[i*symSize+16:]) }
+func (t symtab) info(i int) byte      { return t.entries[i*symSize+4] }
+func (t symtab) section(i int) uint16 { return binary.LittleEndian.Uint16(t.entries[i*symSize+6:]) }
+
+// name returns the symbol's name, not copied; nil when the entry points outside the string table.
+func (t symtab) name(i int) []byte {
+	off := binary.LittleEndian.Uint32(t.entries[i*symSize:])
+	if uint64(off) >= uint64(len(t.names)) {
+		return nil
+	}
+	s := t.names[off:]
+	if n := bytes.IndexByte(s, 0); n >= 0 {
+		return s[:n]
+	}
+	return nil
+}
+
+func (t symtab) symbol(i int) Symbol {
+	info := t.info(i)
+	bind := elf.ST_BIND(info)
+	return Symbol{
+		Name: string(t.name(i)), Addr: Addr(t.value(i)), Size: t.size(i),
+		Func:   elf.ST_TYPE(info) == elf.STT_FUNC,
+		Global: bind == elf.STB_GLOBAL || bind == elf.STB_WEAK,
+	}
+}
+
+// Symbol returns the symbol called name: see [File.Lookup].
+func (f *File) Symbol(name string) (Symbol, bool) {
+	s, ok := f.Lookup(name)[name]
+	return s, ok
+}
+
+// Lookup returns the symbols of these names in one pass over the table; names that are not there are not in the map.
+// Of several symbols of one name a global one wins, then a function, then the first in the table.
+func (f *File) Lookup(names ...string) map[string]Symbol {
+	found := make(map[string]Symbol, len(names))
+	if len(names) == 0 {
+		return found
+	}
+	// Most of the names in the table are told apart from the wanted ones by their first two bytes.
+	var first [1 << 16]bool
+	wanted := make(map[string]bool, len(names))
+	for _, n := range names {
+		if len(n) > 0 {
+			wanted[n] = true
+			first[prefix(n)] = true
+		}
+	}
+	t := f.symtab()
+	for i := range t.len() {
+		off := uint64(binary.LittleEndian.Uint32(t.entries[i*symSize:]))
+		if off+1 >= uint64(len(t.names)) || !first[uint16(t.names[off])|uint16(t.names[off+1])<<8] {
+			continue
+		}
+		if t.section(i) == uint16(elf.SHN_UNDEF) {
+			continue
+		}
+		kind := elf.ST_TYPE(t.info(i))
+		if kind == elf.STT_SECTION || kind == elf.STT_FILE {
+			continue
+		}
+		name := t.name(i)
+		if !wanted[string(name)] {
+			continue
+		}
+		s := t.symbol(i)
+		if old, ok := found[s.Name]; !ok || s.Global && !old.Global || s.Global == old.Global && s.Func && !old.Func {
+			found[s.Name] = s
+		}
+	}
+	return found
+}
+
+// prefix is the first two bytes of a name with its NUL.
+func prefix(name string) uint16 {
+	if len(name) == 1 {
+		return uint16(name[0])
+	}
+	return uint16(name[0]) | uint16(name[1])<<8
+}

@@ -1,0 +1,136 @@
+package vmlinux
+
+import (
+	"debug/elf"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// symbolIndex is the symbols in code, ordered by address.
+type symbolIndex struct {
+	built bool
+	table symtab
+	base  uint64   // address of the lowest code section
+	keys  []uint64 // (address - base) << 32 | index in the table: numbers sort twice as fast as records
+}
+
+// maxNesting bounds how far SymbolAt looks back for the function around a label.
+const maxNesting = 64
+
+func (f *File) buildSymbolIndex() *symbolIndex {
+	x := &f.symbols
+	if x.built {
+		return x
+	}
+	x.built, x.table, x.base = true, f.symtab(), ^uint64(0)
+	code := make([]bool, len(f.elf.Sections))
+	for i, s := range f.elf.Sections {
+		if executable(s) {
+			code[i] = true
+			x.base = min(x.base, s.Addr)
+		}
+	}
+	for i := range x.table.len() {
+		n := int(x.table.section(i))
+		if n >= len(code) || !code[n] {
+			continue
+		}
+		if kind := elf.ST_TYPE(x.table.info(i)); kind != elf.STT_FUNC && kind != elf.STT_NOTYPE {
+			continue
+		}
+		if v := x.table.value(i); v >= x.base && v-x.base < 1<<32 { // x86-64 kernels are linked into the top 2 GiB
+			x.keys = append(x.keys, (v-x.base)<<32|uint64(uint32(i)))
+		}
+	}
+	slices.Sort(x.keys)
+	return x
+}
+
+// SymbolAt returns the function or assembly label that covers a, as the kernel's own traces name it: the nearest one
+// at or below a. Symbols of data, and so the per-CPU ones linked at 0, are never returned.
+//
+//   - Of several at one address a sized one wins, then a function, then a global one, then the first in the table.
+//   - A sized symbol ends at its size. A label without one (SYM_INNER_LABEL: secondary_startup_64_no_verify) reaches to
+//     the next symbol, but a local one inside a function (int3_selftest_ip, .E_copy) gives way to the function.
+//   - Marks of the linker script (_stext, __sched_text_start) name nothing.
+func (f *File) SymbolAt(a Addr) (Symbol, bool) {
+	if !f.IsText(a) {
+		return Symbol{}, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x := f.buildSymbolIndex()
+	if uint64(a) < x.base || uint64(a)-x.base >= 1<<32 {
+		return Symbol{}, false
+	}
+	end := sort.Search(len(x.keys), func(i int) bool { return x.keys[i]>>32 > uint64(a)-x.base })
+	var label *Symbol // the nearest local label without a size: only for want of a function around it
+	for tries := 0; end > 0 && tries < maxNesting; tries++ {
+		start := end - 1
+		for start > 0 && x.keys[start-1]>>32 == x.keys[end-1]>>32 {
+			start--
+		}
+		s, ok := x.best(start, end, a)
+		switch {
+		case !ok:
+		case s.Size == 0 && !s.Global && label == nil:
+			label = &s
+		case label != nil && !s.Func:
+			return *label, true // a local label inside assembly: common_startup_64
+		case s.Size != 0 || label == nil:
+			return s, true
+		}
+		end = start
+	}
+	if label != nil {
+		return *label, true
+	}
+	return Symbol{}, false
+}
+
+// best picks among the symbols keys[start:end], which share an address, the one that covers a.
+func (x *symbolIndex) best(start, end int, a Addr) (Symbol, bool) {
+	var best Symbol
+	found := false
+	for _, k := range x.keys[start:end] {
+		i := int(uint32(k))
+		size := x.table.size(i)
+		if size != 0 && uint64(a)-x.table.value(i) >= size {
+			continue
+		}
+		s := x.table.symbol(i)
+		if s.Name == "" || size == 0 && linkerMark(s.Name) {
+			continue
+		}
+		if !found || rank(s) > rank(best) {
+			best, found = s, true
+		}
+	}
+	return best, found
+}
+
+func rank(s Symbol) int {
+	r := 0
+	if s.Size != 0 {
+		r += 4
+	}
+	if s.Func {
+		r += 2
+	}
+	if s.Global {
+		r++
+	}
+	return r
+}
+
+// linkerMark reports whether an unsized symbol is a boundary that vmlinux.lds.h sets, not code.
+func linkerMark(name string) bool {
+	switch name {
+	case "_text", "_stext", "_etext", "_sinittext", "_einittext":
+		return true
+	}
+	return strings.HasPrefix(name, "__") &&
+		(strings.HasSuffix(name, "text_start") || strings.HasSuffix(name, "text_end") ||
+			strings.HasSuffix(name, "_begin") || strings.HasSuffix(name, "_end"))
+}
