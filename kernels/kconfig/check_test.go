@@ -45,6 +45,8 @@ func TestCheck(t *testing.T) {
 		{"a choice in force one level further", "CONFIG_ANTI=y",
 			"ANTI: wanted y, got n: depends on !UNWINDER_ORC, and UNWINDER_ORC is y; " +
 				"UNWINDER_ORC is the choice in force; set another of its members: UNWINDER_FRAME_POINTER"},
+		{"another of a choice one level further", "CONFIG_SLAB_INFO=y",
+			"SLAB_INFO: wanted y, got n: depends on SLAB, which is n; SLAB: another member of the choice is chosen: SLUB"},
 		{"to be turned off one level further", "CONFIG_ANTI_SMP=y",
 			"ANTI_SMP: wanted y, got n: depends on !SMP, and SMP is y; SMP can be turned off: # CONFIG_SMP is not set"},
 		{"limited to m", "CONFIG_CARD=y",
