@@ -392,16 +392,21 @@ func (a *applier) fileReasons(f fileDiff, strip int) []string {
 	var reasons []string
 	from := 0
 	for i, h := range f.Hunks {
-		if at := findFrom(h, lines, from); at >= 0 {
+		why := ""
+		if at := findFrom(h, lines, from); at < 0 {
+			why = explain(h, lines)
+		} else {
 			from = at + len(h.Old)
-			continue
+			why = misplaced(h, at, lines)
 		}
-		reasons = append(reasons, fmt.Sprintf("%s: hunk %d of %d (%s): %s", rel, i+1, len(f.Hunks), h.Header, explain(h, lines)))
+		if why != "" {
+			reasons = append(reasons, fmt.Sprintf("%s: hunk %d of %d (%s): %s", rel, i+1, len(f.Hunks), h.Header, why))
+		}
 	}
 	return reasons
 }
 
-// findFrom finds a hunk's old lines at or after an index. A hunk whose context is shorter at one end stands at that end of the file.
+// findFrom finds a hunk's old lines at or after an index.
 func findFrom(h hunk, lines []string, from int) int {
 	if len(h.Old) == 0 {
 		return from

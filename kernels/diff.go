@@ -23,6 +23,7 @@ type hunk struct {
 	Header   string // "@@ -401,14 +401,16 @@", without the function's name behind it
 	OldStart int    // first line in the old file, from 1
 	Old, New []string
+	Tail     int // context lines after its last change
 	Line     int // where it stands in the diff, from 1
 }
 
@@ -126,14 +127,14 @@ func (p *diffParser) hunk() error {
 		switch {
 		case l == "" || l == "\r": // an empty context line whose blank was lost on the way
 			h.Old, h.New = append(h.Old, ""), append(h.New, "")
-			old, new = old-1, new-1
+			old, new, h.Tail = old-1, new-1, h.Tail+1
 		case l[0] == ' ':
 			h.Old, h.New = append(h.Old, l[1:]), append(h.New, l[1:])
-			old, new = old-1, new-1
+			old, new, h.Tail = old-1, new-1, h.Tail+1
 		case l[0] == '-':
-			h.Old, old = append(h.Old, l[1:]), old-1
+			h.Old, old, h.Tail = append(h.Old, l[1:]), old-1, 0
 		case l[0] == '+':
-			h.New, new = append(h.New, l[1:]), new-1
+			h.New, new, h.Tail = append(h.New, l[1:]), new-1, 0
 		case l[0] == '\\': // "\ No newline at end of file"
 		default:
 			return fmt.Errorf("line %d: the hunk %s is broken by a line that starts with none of blank, + and -: %s", p.n+1, h.Header, clip(l))

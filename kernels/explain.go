@@ -40,6 +40,18 @@ func explain(h hunk, file []string) string {
 	return fmt.Sprintf("its lines stand at line %d of the file, where an earlier hunk has been", at+1)
 }
 
+// misplaced says why git refuses a hunk whose lines are in the file, at index at: a hunk that starts with line 1 must stand at the file's
+// beginning, one without context behind its last change at the file's end (git's apply.c, match_beginning and match_end).
+func misplaced(h hunk, at int, file []string) string {
+	switch {
+	case h.OldStart <= 1 && at != 0:
+		return fmt.Sprintf("its lines stand at line %d of the file, and the hunk says that they begin it", at+1)
+	case h.Tail == 0 && at+len(h.Old) != len(file):
+		return fmt.Sprintf("its lines stand at line %d of the file, and the hunk says that they end it: it has no context after its last change", at+1)
+	}
+	return ""
+}
+
 // find returns the index of the first place where want stands in file, or -1.
 func find(want, file []string) int {
 next:

@@ -14,7 +14,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 )
 
@@ -88,8 +87,11 @@ func (b *BzImage) Payload() (io.Reader, error) {
 
 func decompress(data []byte, format Format) (io.Reader, error) {
 	// The kernel's build appends the uncompressed size as 4 bytes to every format but gzip, whose own trailer is that
-	// (scripts/Makefile.lib, size_append), so nothing after the first stream is looked at.
+	// (scripts/Makefile.lib, size_append). Decoders that would take them for another stream do not see them.
 	src := bytes.NewReader(data)
+	if format == Zstd || format == Bzip2 {
+		src = bytes.NewReader(data[:max(0, len(data)-4)])
+	}
 	switch format {
 	case Gzip:
 		z, err := gzip.NewReader(src)
@@ -99,7 +101,7 @@ func decompress(data []byte, format Format) (io.Reader, error) {
 		z.Multistream(false)
 		return z, nil
 	case XZ:
-		return xz.ReaderConfig{DictCap: 1 << 20, SingleStream: true}.NewReader(src)
+		return newXzPayload(data)
 	case Zstd:
 		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderLowmem(true))
 		if err != nil {

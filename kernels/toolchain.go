@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -193,6 +194,9 @@ func (t toolchain) identity(ctx context.Context) (string, error) {
 				return blame.New(blame.Usage, "make: an empty CC=, LD= or HOSTCC=", "")
 			}
 			out, err := output(ctx, "/", nil, f[0], append(f[1:], "--version")...)
+			if errors.Is(err, context.Canceled) {
+				return interrupted("build")
+			}
 			if err != nil {
 				return &blame.Error{Kind: blame.Infrastructure, Msg: "build: " + tool + " --version: " + cause(err), Err: err, Detail: string(out)}
 			}
