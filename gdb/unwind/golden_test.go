@@ -60,10 +60,7 @@ func (g golden) Function(link uint64) (string, uint64, bool) {
 	return "", 0, false
 }
 
-// goldenFile is golden as [Code]; its method Code would hide the field.
-type goldenFile struct{ golden }
-
-func (goldenFile) Code(uint64, int) []byte { return nil }
+func (g golden) CodeAt(uint64, int) []byte { return nil }
 
 func describe(trace Trace, slide uint64, code Code) []string {
 	var lines []string
@@ -122,9 +119,9 @@ func TestGolden(t *testing.T) {
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			g, stack := loadGolden(t, dir)
-			kernel := Kernel{Code: goldenFile{g}, Slide: g.Slide, Text: g.Text, End: g.End}
+			kernel := Kernel{Code: g, Slide: g.Slide, Text: g.Text, End: g.End}
 			trace := Walk(NewState(g.Registers), stack, &kernel)
-			got := describe(trace, g.Slide, goldenFile{g})
+			got := describe(trace, g.Slide, g)
 			if fmt.Sprint(got) != fmt.Sprint(g.Want) {
 				t.Errorf("got  %q\nwant %q", got, g.Want)
 			}
@@ -140,7 +137,7 @@ func TestGolden(t *testing.T) {
 // BenchmarkWalk is the seed's stack, 9 frames through one exception.
 func BenchmarkWalk(b *testing.B) {
 	g, stack := loadGolden(b, "testdata/seed-6.1")
-	kernel := Kernel{Code: goldenFile{g}, Slide: g.Slide, Text: g.Text, End: g.End}
+	kernel := Kernel{Code: g, Slide: g.Slide, Text: g.Text, End: g.End}
 	start := NewState(g.Registers)
 	for b.Loop() {
 		if trace := Walk(start, stack, &kernel); !trace.Stop.Whole() {

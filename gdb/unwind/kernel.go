@@ -17,8 +17,8 @@ type Code interface {
 	CFI(link uint64) (Row, error)
 	// Function names the function at link and gives its first address.
 	Function(link uint64) (name string, start uint64, ok bool)
-	// Code returns up to n bytes at link; fewer, or none, where the file has no more.
-	Code(link uint64, n int) []byte
+	// CodeAt returns up to n bytes at link; fewer, or none, where the file has no more.
+	CodeAt(link uint64, n int) []byte
 }
 
 // Kernel is the [Image] of a kernel that runs: its file and where it was put.
@@ -64,7 +64,7 @@ func (k *Kernel) AfterCall(ret uint64) bool {
 		return false
 	}
 	const most = 7
-	code := k.Code.Code(link+1-most, most)
+	code := k.Code.CodeAt(link+1-most, most)
 	return len(code) == most && EndsInCall(code)
 }
 
@@ -91,11 +91,11 @@ func (k *Kernel) Row(pc PC) (Row, FoundBy, error) {
 		return Row{CFA: CFARule{Kind: CFAScan}}, ByScan, nil
 	}
 	// A function that makes no frame of its own is passed over by the chain, like any leaf.
-	prologue, _ := ParsePrologue(k.Code.Code(start, 32))
+	prologue, _ := ParsePrologue(k.Code.CodeAt(start, 32))
 	if !named {
 		prologue = Prologue{}
 	}
-	code := k.Code.Code(link, 1)
+	code := k.Code.CodeAt(link, 1)
 	atRet := pc.Kind == Exact && len(code) == 1 && code[0] == 0xc3
 	return FramePointerRow(prologue, link-start, atRet), ByFramePointer, nil
 }
@@ -126,7 +126,8 @@ func assemblyRow(name string) (Row, bool) {
 	switch {
 	case name == "early_idt_handler_common":
 		return PtRegsRow(amd64.RSP, 0), true
-	case strings.HasPrefix(name, "secondary_startup_64"), name == "startup_64", strings.HasPrefix(name, "ret_from_fork"):
+	case strings.HasPrefix(name, "secondary_startup_64"), name == "startup_64", name == "common_startup_64",
+		strings.HasPrefix(name, "ret_from_fork"):
 		return Row{End: true}, true
 	}
 	return Row{}, false
@@ -135,7 +136,7 @@ func assemblyRow(name string) (Row, bool) {
 // KeepsFramePointers looks at functions that every kernel has and whether they make a frame.
 func KeepsFramePointers(code Code, starts []uint64) bool {
 	for _, start := range starts {
-		if _, ok := ParsePrologue(code.Code(start, 32)); !ok {
+		if _, ok := ParsePrologue(code.CodeAt(start, 32)); !ok {
 			return false
 		}
 	}

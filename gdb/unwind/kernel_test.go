@@ -33,7 +33,7 @@ func (f file) Function(link uint64) (string, uint64, bool) {
 	name, ok := f.names[link&^0xff]
 	return name, link &^ 0xff, ok
 }
-func (f file) Code(link uint64, n int) []byte {
+func (f file) CodeAt(link uint64, n int) []byte {
 	c := f.code[link&^0xff]
 	off := int(link & 0xff)
 	if off >= len(c) {

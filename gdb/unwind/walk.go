@@ -94,13 +94,13 @@ func (w *walk) up(f *Frame) (Frame, Stop) {
 	row, by, err := w.image.Row(f.PC)
 	switch {
 	case err != nil && errors.Is(err, ErrNoRow):
-		return Frame{}, Stop{Reason: NoUnwindData, Addr: f.PC.Addr}
+		return w.leaf(f)
 	case err != nil:
 		return Frame{}, Stop{Reason: NoUnwindData, Addr: f.PC.Addr, Err: err}
 	case row.End:
 		return Frame{}, Stop{Reason: EndOfStack}
 	case row.CFA.Kind == CFAScan:
-		return w.scan(f)
+		return w.scan(f, scanWords)
 	}
 	if rbp, ok := f.State.Get(amd64.RBP); ok && rbp == 0 && row.CFA.Kind == CFAChain {
 		// The entry code clears rbp in the outermost frame (psABI, 3.4.1).
@@ -162,18 +162,32 @@ func (w *walk) wild(f *Frame) (Frame, Stop) {
 	return next, Stop{}
 }
 
-// scanWords bounds a scan: a kernel stack of 16 KiB.
-const scanWords = 2048
+// leaf guesses the caller of an exact pc in code that has no unwind data: retpoline thunks (UNWIND_HINT_UNDEFINED) and
+// code in .altinstr_aux, which objtool does not describe. Both are left for code that is known, and close to it.
+func (w *walk) leaf(f *Frame) (Frame, Stop) {
+	if f.PC.Kind == Exact {
+		if next, stop := w.scan(f, leafWords); stop.Reason == 0 {
+			return next, stop
+		}
+	}
+	return Frame{}, Stop{Reason: NoUnwindData, Addr: f.PC.Addr}
+}
 
-// scan guesses: the caller is the first word up the stack that points into code, after a call.
-func (w *walk) scan(f *Frame) (Frame, Stop) {
+// Bounds of scans: a kernel stack of 16 KiB, and about one frame.
+const (
+	scanWords = 2048
+	leafWords = 32
+)
+
+// scan guesses: the caller is the first of so many words up the stack that points into code, after a call.
+func (w *walk) scan(f *Frame, words uint64) (Frame, Stop) {
 	sp, ok := f.State.Get(amd64.RSP)
 	if !ok {
 		return Frame{}, Stop{Reason: NoUnwindData, Addr: f.PC.Addr, Err: unknownRegister(amd64.RSP)}
 	}
 	sp = (sp + 7) &^ 7
 	after, _ := w.image.(CallSites)
-	for i := range uint64(scanWords) {
+	for i := range words {
 		ret, err := readWord(w.mem, sp+8*i)
 		if err != nil {
 			return Frame{}, Stop{Reason: UnreadableStack, Addr: sp + 8*i, Err: err}
