@@ -205,7 +205,7 @@ type member map[string]int
 func (m member) Offset(name string) (int, bool) { o, ok := m[name]; return o, ok }
 func (m member) Size() int                      { return m["size"] }
 
-// TestRingLayoutFrom: the offsets pahole prints for 6.1, through the same route as DWARF's.
+// TestRingLayoutFrom: the offsets gdb's ptype /o gives for 6.1, through the same route as DWARF's.
 func TestRingLayoutFrom(t *testing.T) {
 	kernel := map[string]member{
 		"printk_ringbuffer": {"size": 88, "desc_ring": 0, "text_data_ring": 48, "fail": 80},
