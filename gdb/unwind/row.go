@@ -82,10 +82,9 @@ const (
 
 // Struct pt_regs, x86_64: byte offsets of the registers (arch/x86/include/asm/ptrace.h; unchanged since 2.6).
 const (
-	PtRegsSize  = 168
-	ptRegsCS    = 136
-	iretCS      = 8
-	iretFrameIP = 128 // offset of the iret frame in a pt_regs
+	PtRegsSize = 168
+	ptRegsCS   = 136
+	iretCS     = 8
 )
 
 var ptRegsOffset = [amd64.NumReg]int64{

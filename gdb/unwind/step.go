@@ -88,8 +88,7 @@ func Step(row Row, s State, mem Memory) (Caller, error) {
 		if err != nil {
 			return Caller{}, err
 		}
-		// Bits above 15 hold FRED data since Linux ee63291aa825 ("x86/ptrace: Cleanup the definition of
-		// the pt_regs structure", v6.9).
+		// Bits above 15 hold FRED data since v6.9 (struct fred_cs, arch/x86/include/asm/ptrace.h).
 		c.CS = uint16(cs)
 	}
 	return c, nil
