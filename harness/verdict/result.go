@@ -20,7 +20,8 @@ type Result struct {
 	Class     Class     `json:"class"`
 	Hang      HangKind  `json:"hang,omitempty"`
 	Stage     Stage     `json:"stage"`
-	Summary   string    `json:"summary"` // one line: what, where
+	Summary   string    `json:"summary"`              // one line: what, where
+	StageCall string    `json:"stage_call,omitempty"` // what the stage was in: the call of start_kernel, the initcall
 	Signature string    `json:"signature"`
 	Blame     string    `json:"blame"` // kernel, build, usage, infrastructure; empty for a good boot
 	Cause     *Cause    `json:"cause,omitempty"`
@@ -34,8 +35,9 @@ type Result struct {
 	Timeline  []Mark    `json:"timeline,omitempty"`
 	Timing    Timing    `json:"timing"`
 	Artifacts Artifacts `json:"artifacts"`
-	Error     *Error    `json:"error,omitempty"` // why there is no verdict on the kernel
-	Notes     []string  `json:"notes,omitempty"` // what the reader must know to trust the report: reduced, guessed, missing
+	Error     *Error    `json:"error,omitempty"`   // why there is no verdict on the kernel
+	Details   []string  `json:"details,omitempty"` // the lines under the summary: when, where, in what state
+	Notes     []string  `json:"notes,omitempty"`   // what the reader must know to trust the report: reduced, guessed, missing
 }
 
 // Cause is the innermost frame of the code at fault, inlined ones included; never the kernel's own reporting.
@@ -203,6 +205,7 @@ type Artifacts struct {
 	BuildLog    string `json:"build_log,omitempty"`
 	Vmlinux     string `json:"vmlinux,omitempty"`
 	Report      string `json:"report,omitempty"`
+	GDBCommand  string `json:"gdb_command,omitempty"` // a command line, not a path
 }
 
 // Error is why kcatch has no verdict on the kernel.

@@ -1,0 +1,284 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"kcatch/harness/verdict"
+)
+
+// logTail is how many of the last log records the text report shows; the artifact directory has them all.
+const logTail = 12
+
+// Text writes r for a person: the verdict in one line, where and when, the assertion, the chain through the exception
+// frame, the source at fault, the last log records, and what to run next.
+func Text(w io.Writer, r *verdict.Result, style Style) error {
+	t := &text{style: style}
+	t.headline(r)
+	if r.Verdict == verdict.Bad {
+		t.bug(r)
+	}
+	t.chains(r)
+	t.tasks(r)
+	if r.Cause != nil {
+		t.source(r.Cause)
+	}
+	t.warnings(r)
+	t.log(r)
+	t.notes(r)
+	t.next(r)
+	_, err := io.WriteString(w, t.b.String())
+	return err
+}
+
+type text struct {
+	b     strings.Builder
+	style Style
+}
+
+func (t *text) line(format string, args ...any) {
+	t.b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	t.b.WriteByte('\n')
+}
+
+func (t *text) headline(r *verdict.Result) {
+	switch r.Verdict {
+	case verdict.Good:
+		t.line("%s  %s", t.style.good("GOOD"), Clean(r.Summary, 0))
+	case verdict.Bad:
+		t.line("%s  %s  %s", t.style.bad("BAD"), t.style.strong(string(r.Class)), Clean(firstPart(r.Summary), 0))
+	default:
+		t.line("%s  %s", t.style.warn("SKIP"), Clean(r.Summary, 0))
+	}
+	for _, more := range r.Details {
+		t.line("     %s", Clean(more, 0))
+	}
+	if r.Error != nil && r.Error.Hint != "" {
+		t.line("     hint: %s", r.Error.Hint)
+	}
+}
+
+// firstPart is the summary without the class in front of it, which the headline shows by itself.
+func firstPart(summary string) string {
+	if _, rest, ok := strings.Cut(summary, ": "); ok {
+		return rest
+	}
+	return summary
+}
+
+func (t *text) bug(r *verdict.Result) {
+	c := r.Cause
+	if c == nil {
+		return
+	}
+	switch {
+	case c.Bug != nil:
+		t.line("")
+		t.line("%s", t.style.strong(Clean(c.Bug.Text, 0)))
+	case c.Access != "" || c.Instruction != "":
+		t.line("")
+		t.line("%s  %s", t.style.strong(Clean(c.Instruction, 0)), Clean(c.Access, 0))
+	}
+	if a := c.Assertion; a != nil {
+		from := ""
+		if a.Patch != "" {
+			from = t.style.dim("     <- " + Clean(a.Patch, 0))
+		}
+		t.line("  %s%s", Clean(a.Text, 0), from)
+	}
+}
+
+func (t *text) chains(r *verdict.Result) {
+	for _, cpu := range r.CPUs {
+		if len(cpu.Frames) == 0 {
+			continue
+		}
+		if r.Verdict == verdict.Good {
+			continue
+		}
+		t.line("")
+		if len(r.CPUs) > 1 {
+			t.line("%s", t.style.dim(fmt.Sprintf("vCPU %d: %s", cpu.CPU, Clean(cpu.State, 0))))
+		}
+		t.frames(cpu.Frames)
+		if cpu.Stopped != "" {
+			t.line("     %s", t.style.dim("("+Clean(cpu.Stopped, 0)+")"))
+		}
+	}
+}
+
+func (t *text) tasks(r *verdict.Result) {
+	for _, task := range r.Tasks {
+		t.line("")
+		t.line("%s", t.style.dim(fmt.Sprintf("task %d %s, state %s", task.PID, Clean(task.Comm, 32), Clean(task.State, 8))))
+		t.frames(task.Frames)
+	}
+}
+
+// frames prints a chain, innermost first, with a rule where an exception interrupted it.
+func (t *text) frames(frames []verdict.Frame) {
+	name, place := 0, 0
+	for _, f := range frames {
+		name = max(name, len(label(f)))
+		place = max(place, len(where(f)))
+	}
+	name, place = min(name, 40), min(place, 56)
+	for i, f := range frames {
+		if e := f.Exception; e != nil {
+			t.rule(e)
+		}
+		tail := ""
+		if f.Inline {
+			tail = "inlined"
+		}
+		switch f.FoundBy {
+		case "scan":
+			tail = strings.TrimSpace(tail + " guess (found by scanning the stack)")
+		case "frame-pointer":
+			tail = strings.TrimSpace(tail + " by frame pointer")
+		}
+		if f.Reason != "" {
+			tail = strings.TrimSpace(tail + " " + Clean(f.Reason, 80))
+		}
+		if f.Cause {
+			t.line("  %2d  %s  %s  %s", i, t.style.strong(pad(label(f), name)), pad(where(f), place),
+				pad(tail, 8)+t.style.mark(" ◀ here"))
+			continue
+		}
+		t.line("  %2d  %s  %s  %s", i, pad(label(f), name), pad(where(f), place), t.style.dim(tail))
+	}
+}
+
+func (t *text) rule(e *verdict.Exception) {
+	head := fmt.Sprintf(" ──  exception %s (%d)", e.Name, e.Vector)
+	if e.Text != "" {
+		head += fmt.Sprintf("  %s, cr2 %s", e.Text, e.CR2)
+	}
+	if e.Guessed {
+		head += "  (vector deduced from the instruction)"
+	}
+	head += "  "
+	fill := max(4, min(t.style.width(), 80)-len([]rune(head)))
+	t.line("%s", t.style.warn(head+strings.Repeat("─", fill)))
+}
+
+func label(f verdict.Frame) string {
+	name := Clean(f.Function, 80)
+	if name == "" {
+		return f.PC.String()
+	}
+	return name
+}
+
+func where(f verdict.Frame) string {
+	switch {
+	case f.File != "" && f.Line > 0:
+		return fmt.Sprintf("%s:%d", Clean(f.File, 120), f.Line)
+	case f.File != "":
+		return Clean(f.File, 120)
+	case f.Size > 0:
+		return fmt.Sprintf("+0x%x/0x%x", f.Offset, f.Size)
+	case f.Function != "":
+		return fmt.Sprintf("+0x%x", f.Offset)
+	}
+	return ""
+}
+
+func pad(s string, n int) string {
+	if d := n - len([]rune(s)); d > 0 {
+		return s + strings.Repeat(" ", d)
+	}
+	return s
+}
+
+func (t *text) source(c *verdict.Cause) {
+	if len(c.Source) == 0 {
+		return
+	}
+	t.line("")
+	for _, l := range c.Source {
+		if l.Here {
+			t.line("%s", t.style.strong(fmt.Sprintf("  %5d > %s", l.Line, indent(l.Text))))
+			continue
+		}
+		t.line("%s", t.style.dim(fmt.Sprintf("  %5d   %s", l.Line, indent(l.Text))))
+	}
+	t.line("        %s", t.style.dim(Clean(c.SourceFile, 0)+", as it was built"))
+}
+
+// indent cleans a source line but keeps its leading tabs, as four columns each.
+func indent(s string) string {
+	trimmed := strings.TrimLeft(s, "\t")
+	return strings.Repeat("    ", len(s)-len(trimmed)) + Clean(trimmed, 160)
+}
+
+func (t *text) warnings(r *verdict.Result) {
+	if len(r.Warnings) == 0 {
+		return
+	}
+	t.line("")
+	t.line("%s", t.style.warn(fmt.Sprintf("survived by the kernel: %d", len(r.Warnings))))
+	for i, w := range r.Warnings {
+		if i == 8 {
+			t.line("  … and %d more, in result.json", len(r.Warnings)-i)
+			break
+		}
+		t.line("  %s", Clean(w.Summary, 160))
+	}
+}
+
+func (t *text) log(r *verdict.Result) {
+	if r.Verdict != verdict.Bad || len(r.Log) == 0 {
+		return
+	}
+	tail := r.Log[max(0, len(r.Log)-logTail):]
+	assertion := ""
+	if r.Cause != nil && r.Cause.Assertion != nil {
+		assertion = r.Cause.Assertion.Text
+	}
+	t.line("")
+	t.line("%s", t.style.dim(fmt.Sprintf("the last %d of %d log records, read from memory:", len(tail), len(r.Log))))
+	for _, l := range tail {
+		open := ""
+		if l.Open {
+			open = t.style.dim("   (not on any console: the record is still open)")
+		}
+		for i, s := range Lines(readable(l.Text, assertion), 120) {
+			stamp := fmt.Sprintf("[%9.6f]", l.Time)
+			if i > 0 {
+				stamp = strings.Repeat(" ", len(stamp))
+			}
+			t.line("  %s %s%s", t.style.dim(stamp), s, open)
+			open = ""
+		}
+	}
+}
+
+func (t *text) notes(r *verdict.Result) {
+	if len(r.Notes) == 0 {
+		return
+	}
+	t.line("")
+	for _, n := range r.Notes {
+		t.line("%s %s", t.style.warn("note:"), Clean(n, 0))
+	}
+}
+
+func (t *text) next(r *verdict.Result) {
+	if r.Verdict != verdict.Bad {
+		return
+	}
+	t.line("")
+	if r.Artifacts.QEMUCommand != "" {
+		t.line("%s  sh %s", t.style.dim("boot it again "), r.Artifacts.QEMUCommand)
+	}
+	if r.Artifacts.GDBCommand != "" {
+		t.line("%s  %s", t.style.dim("then in gdb   "), r.Artifacts.GDBCommand)
+	}
+	if r.Artifacts.Dir != "" {
+		t.line("%s  %s", t.style.dim("artifacts     "), r.Artifacts.Dir)
+	}
+	t.line("%s  build %.1fs, boot %.2fs, examined in %.0f ms", t.style.dim("time          "), r.Timing.Build, r.Timing.Boot,
+		r.Timing.Examine*1000)
+}
