@@ -1,0 +1,80 @@
+// Package kernel is a kernel that runs: its vmlinux, and what the other rooms of gdb make of it together.
+//
+// Each of guest, unwind and linux knows one side of a running kernel: where it lies, how its stacks are walked, what its
+// tables say. Here they meet one file: [Kernel.Find] places it in RAM, [Kernel.Memory] reads it there, [Kernel.Unwinder]
+// walks its stacks, [Kernel.Log] and [Kernel.Bug] read its tables.
+//
+// It holds no machine. What depends on the running one (RAM, placement) is handed in.
+package kernel
+
+import (
+	"kcatch/gdb/guest"
+	"kcatch/gdb/linux"
+	"kcatch/gdb/unwind"
+	"kcatch/gdb/vmlinux"
+)
+
+// Kernel is an open vmlinux. Make one with [Open]. It is safe for concurrent use.
+type Kernel struct {
+	*vmlinux.File
+	probe    guest.Probe
+	findable bool
+}
+
+// Open opens the vmlinux at path; its errors are those of vmlinux.Open. A stripped file is not an error: see
+// [Kernel.Findable].
+func Open(path string) (*Kernel, error) {
+	f, err := vmlinux.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{File: f}
+	probe, err := guest.File{File: f}.Probe()
+	k.probe, k.findable = probe, err == nil
+	return k, nil
+}
+
+// Findable reports whether the file has what it takes to find its kernel in RAM: _text, _end and linux_banner. A stripped
+// vmlinux has not.
+func (k *Kernel) Findable() bool { return k.findable }
+
+// Find looks for the kernel in RAM; about 0.1 ms for 256 MiB.
+func (k *Kernel) Find(ram guest.Searchable) (guest.Placement, guest.Match) {
+	if !k.findable {
+		return guest.Placement{}, guest.NoKernel
+	}
+	return guest.FindKernel(ram, k.probe)
+}
+
+// Bounds are the link addresses _text and _end; zero when the file is stripped.
+func (k *Kernel) Bounds() (text, end uint64) { return k.probe.Text, k.probe.Text + k.probe.Size }
+
+// Memory reads run-time addresses of the kernel's image and direct map, also while the guest runs.
+func (k *Kernel) Memory(ram guest.Searchable, p guest.Placement) guest.Image {
+	return guest.File{File: k.File}.Image(ram, k.probe, p)
+}
+
+// Unwinder describes the kernel's code for unwind.Walk.
+func (k *Kernel) Unwinder(p guest.Placement) (*unwind.Kernel, error) {
+	return unwind.NewKernel(k.File, p.Slide, p.Phys)
+}
+
+// Log is the printk ring. ok is false when the kernel has no symbol prb: it is older than 5.10 or has no CONFIG_PRINTK.
+func (k *Kernel) Log(mem linux.Memory, p guest.Placement) (ring linux.Ring, ok bool) {
+	prb, ok := k.Symbol("prb")
+	if !ok {
+		return linux.Ring{}, false
+	}
+	layout, _ := linux.RingLayoutOf(k.File) // without DWARF the default layout, which has not changed since 5.10
+	return linux.Ring{Mem: mem, PRB: p.Run(uint64(prb.Addr)), Layout: layout}, true
+}
+
+// Bug finds the bug table's entry for the trap instruction at a link address, in the file's own table. Modules have
+// tables of their own, which are not in the file.
+func (k *Kernel) Bug(link uint64) (linux.Bug, bool) {
+	table, ok := linux.BugTableOf(k.File)
+	if !ok {
+		return linux.Bug{}, false
+	}
+	return table.Find(link)
+}
