@@ -1,0 +1,57 @@
+# kcatch. Two targets do everything on a fresh Debian machine with Go:
+#
+#   make boot    build the kernel of kcatch's own story, boot it, catch its early death, print the whole chain
+#   make test    every test, on real kernels under a real QEMU (the kernels are built once, into the cache)
+
+GO     ?= go
+KCATCH := bin/kcatch
+PREFIX ?= /usr/local
+
+.PHONY: all build boot test check fixtures deps test-deps bench fuzz install clean
+
+all: build
+
+build:
+	@$(GO) build -o $(KCATCH) ./cmd/kcatch
+
+# The assertion kills the kernel in setup_arch(), before it has a console. --expect makes the death the success.
+boot: deps build
+	@$(KCATCH) boot debian-6.1 --patch pgflags-refcount --expect early-exception:__SetPageReserved $(ARGS)
+
+# What a kernel build, a guest and the tests need, as command-or-file:package. Installed only by root.
+NEEDS := gcc:gcc make:make flex:flex bison:bison bc:bc xz:xz-utils lz4:lz4 git:git perl:perl python3:python3 \
+	/usr/include/gelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev \
+	qemu-system-x86_64:qemu-system-x86 /usr/share/doc/busybox-static:busybox-static
+TEST_NEEDS := gdb:gdb addr2line:binutils readelf:binutils
+
+deps:
+	@sh internal/deps.sh $(NEEDS)
+
+test-deps:
+	@sh internal/deps.sh $(NEEDS) $(TEST_NEEDS)
+
+# The kernels that the tests run on.
+fixtures: test-deps
+	@$(GO) run ./internal/fixtures/make
+
+# The gate for every commit: quick, no kernel, no network.
+check:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these"; exit 1; }
+	@$(GO) vet ./...
+	@$(GO) tool staticcheck ./...
+
+test: check fixtures
+	@$(GO) test -race -timeout 30m ./...
+
+bench: fixtures build
+	@$(GO) run ./internal/bench
+
+FUZZTIME ?= 1m
+fuzz:
+	@sh internal/fuzz.sh $(FUZZTIME)
+
+install: build
+	install -D -m 755 $(KCATCH) $(DESTDIR)$(PREFIX)/bin/kcatch
+
+clean:
+	rm -rf bin
