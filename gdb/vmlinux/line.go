@@ -10,15 +10,16 @@ import (
 
 // lineTable is a unit's decoded line program.
 type lineTable struct {
-	rows      []lineRow
+	rows      []lineRow // without pointers, which would cost a third of the time in write barriers
 	sequences []sequence
+	names     []*dwarf.LineFile // that rows use
 	files     []*dwarf.LineFile // by the numbers that DW_AT_call_file uses; entries may be nil
 }
 
 // lineRow covers [addr, addr of the next row). Line 0 is code that belongs to no line.
 type lineRow struct {
 	addr         uint64
-	file         *dwarf.LineFile
+	file         int32 // in lineTable.names, or -1
 	line, column int32
 }
 
@@ -62,13 +63,25 @@ func (t *lineTable) read(u *unit) error {
 		return err
 	}
 	var e dwarf.LineEntry
+	var last *dwarf.LineFile
+	numbers := map[*dwarf.LineFile]int32{nil: -1}
+	number := numbers[last]
 	first := 0
 	for len(t.rows) < maxRows {
 		if err = r.Next(&e); err != nil {
 			break
 		}
 		if !e.EndSequence {
-			row := lineRow{addr: e.Address, file: e.File, line: int32(e.Line), column: int32(e.Column)}
+			if e.File != last {
+				last = e.File
+				var ok bool
+				if number, ok = numbers[last]; !ok {
+					number = int32(len(t.names))
+					numbers[last] = number
+					t.names = append(t.names, last)
+				}
+			}
+			row := lineRow{addr: e.Address, file: number, line: int32(e.Line), column: int32(e.Column)}
 			// Of several rows at one address the last counts, as binutils has it since PR ld/4986.
 			if n := len(t.rows); n > first && t.rows[n-1].addr == e.Address {
 				t.rows[n-1] = row

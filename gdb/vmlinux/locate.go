@@ -59,7 +59,8 @@ func (e *UnknownError) Hint() string {
 // function was called (DW_AT_call_file, DW_AT_call_line).
 //
 // a is the address of an instruction: for a return address, the caller has subtracted 1.
-// Assembly has lines but often no function entry; its one location has the symbol's name.
+// Assembly has lines but often no function entry; its one location has the symbol's name. In the padding between functions,
+// where a jump through a bad pointer may lead, Function is empty.
 // Errors: [*UnknownError]; [*FormatError] for broken debug information, and then the locations found before it.
 func (f *File) Locate(a Addr) ([]Location, error) {
 	if !f.IsText(a) {
@@ -94,8 +95,8 @@ func (f *File) locateIn(u *unit, tree *sourceTree, a Addr) ([]Location, error) {
 	at := Location{}
 	if row, ok := lines.at(a); ok {
 		at.Line, at.Column = int(row.line), int(row.column)
-		if row.file != nil {
-			at.File = tree.relative(u, row.file.Name)
+		if row.file >= 0 {
+			at.File = tree.relative(u, lines.names[row.file].Name)
 		}
 	}
 	if u.assembly() {

@@ -97,6 +97,34 @@ func TestLocateOracle(t *testing.T) {
 	}
 }
 
+// TestLocateTinyOracle does the same for every byte of the functions of the miniature kernels: DWARF 4 and 5, compressed,
+// without .debug_aranges. (In padding and at labels without a type addr2line names the function before.)
+func TestLocateTinyOracle(t *testing.T) {
+	for _, name := range []string{"tiny", "tiny-dwarf4", "tiny-noaranges", "tiny-zlib", "tiny-zstd"} {
+		t.Run(name, func(t *testing.T) {
+			f := openTiny(t, name)
+			text, _ := f.Section(".text")
+			var addrs []Addr
+			for a := text.Addr; a < text.Addr+Addr(text.Size); a++ {
+				if s, ok := f.SymbolAt(a); ok && s.Func {
+					addrs = append(addrs, a)
+				}
+			}
+			compareWithAddr2line(t, f, addrs)
+		})
+	}
+}
+
+func openTiny(t testing.TB, name string) *File {
+	t.Helper()
+	f, err := Open("testdata/" + name + ".elf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 func compareWithAddr2line(t *testing.T, f *File, addrs []Addr) {
 	t.Helper()
 	want := addr2line(t, f.Path(), addrs)

@@ -66,21 +66,23 @@ func (f *File) SymbolAt(a Addr) (Symbol, bool) {
 	}
 	end := sort.Search(len(x.keys), func(i int) bool { return x.keys[i]>>32 > uint64(a)-x.base })
 	var label *Symbol // the nearest local label without a size: only for want of a function around it
+	nearest := true   // no symbol between a and the ones looked at: labels without a size end at the next symbol
 	for tries := 0; end > 0 && tries < maxNesting; tries++ {
 		start := end - 1
 		for start > 0 && x.keys[start-1]>>32 == x.keys[end-1]>>32 {
 			start--
 		}
-		s, ok := x.best(start, end, a)
+		s, found, marksOnly := x.best(start, end, a, nearest)
 		switch {
-		case !ok:
-		case s.Size == 0 && !s.Global && label == nil:
+		case !found:
+		case s.Size == 0 && !s.Global:
 			label = &s
 		case label != nil && !s.Func:
 			return *label, true // a local label inside assembly: common_startup_64
-		case s.Size != 0 || label == nil:
+		default:
 			return s, true
 		}
+		nearest = nearest && marksOnly
 		end = start
 	}
 	if label != nil {
@@ -89,25 +91,28 @@ func (f *File) SymbolAt(a Addr) (Symbol, bool) {
 	return Symbol{}, false
 }
 
-// best picks among the symbols keys[start:end], which share an address, the one that covers a.
-func (x *symbolIndex) best(start, end int, a Addr) (Symbol, bool) {
-	var best Symbol
-	found := false
+// best picks among the symbols keys[start:end], which share an address, the one that covers a. Those without a size are
+// considered only if unsized is set. marksOnly says that there are only marks of the linker script here.
+func (x *symbolIndex) best(start, end int, a Addr, unsized bool) (best Symbol, found, marksOnly bool) {
+	marksOnly = true
 	for _, k := range x.keys[start:end] {
 		i := int(uint32(k))
 		size := x.table.size(i)
-		if size != 0 && uint64(a)-x.table.value(i) >= size {
+		s := Symbol{}
+		if size == 0 {
+			if s = x.table.symbol(i); s.Name == "" || linkerMark(s.Name) {
+				continue
+			}
+		}
+		marksOnly = false
+		if size == 0 && !unsized || size != 0 && uint64(a)-x.table.value(i) >= size {
 			continue
 		}
-		s := x.table.symbol(i)
-		if s.Name == "" || size == 0 && linkerMark(s.Name) {
-			continue
-		}
-		if !found || rank(s) > rank(best) {
+		if s = x.table.symbol(i); s.Name != "" && (!found || rank(s) > rank(best)) {
 			best, found = s, true
 		}
 	}
-	return best, found
+	return best, found, marksOnly
 }
 
 func rank(s Symbol) int {
