@@ -1,0 +1,127 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"kcatch/harness/report"
+	"kcatch/harness/verdict"
+	"kcatch/internal/blame"
+)
+
+// artifacts is the directory that a boot leaves behind: the console, the log from memory, the result, the report, the
+// initramfs and a script that boots the same again.
+type artifacts struct{ dir string }
+
+// openArtifacts makes the directory: the plan's, or a new one in the user's state directory, never the current one.
+func (b *boot) openArtifacts() error {
+	dir := b.plan.Out
+	if dir == "" {
+		state, err := stateDir()
+		if err != nil {
+			return &blame.Error{Kind: blame.Infrastructure, Msg: "artifacts: " + err.Error(), Hint: "name a directory with --out", Err: err}
+		}
+		dir = filepath.Join(state, "boots", fmt.Sprintf("%s-%d", time.Now().Format("20060102-150405.000"), os.Getpid()))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return diskError("artifacts", err)
+	}
+	b.artifacts = artifacts{dir: dir}
+	return nil
+}
+
+// stateDir is $XDG_STATE_HOME/kcatch, or ~/.local/state/kcatch (XDG Base Directory Specification 0.8).
+func stateDir() (string, error) {
+	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "kcatch"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(home, ".local", "state", "kcatch"), nil
+}
+
+func (a artifacts) path(name string) string { return filepath.Join(a.dir, name) }
+
+// write puts a file into the directory and returns its path.
+func (a artifacts) write(name string, data []byte) (string, error) {
+	p := a.path(name)
+	if err := os.WriteFile(p, data, 0o644); err != nil {
+		return "", diskError("artifacts", err)
+	}
+	return p, nil
+}
+
+// diskError says what to do about a file that could not be written.
+func diskError(op string, err error) error {
+	hint := "give another directory with --out"
+	if errors.Is(err, syscall.ENOSPC) {
+		hint = "the disk is full; free some space, or give another directory with --out"
+	}
+	return &blame.Error{Kind: blame.Infrastructure, Msg: op + ": " + err.Error(), Hint: hint, Err: err}
+}
+
+// complete fills in what the boot as a whole knows.
+func (b *boot) complete(r *verdict.Result, after time.Duration) {
+	r.Timing.Build, r.Timing.Boot = b.buildTime.Seconds(), after.Seconds()
+	r.Machine = &verdict.Machine{Name: b.plan.Machine, Accel: b.accel.String(), Memory: b.plan.Memory, CPUs: b.plan.CPUs}
+	r.Kernel.Release = b.built.Release
+	if b.kernel != nil {
+		r.Kernel.Release, r.Kernel.BuildID = b.kernel.Release(), b.kernel.BuildID()
+		if !b.kernel.HasDWARF() {
+			r.Notes = append(r.Notes, b.plan.Vmlinux+" has no debug information: the report is reduced to symbols, without source lines and inlined functions")
+		}
+		if !b.kernel.Findable() {
+			r.Notes = append(r.Notes, b.plan.Vmlinux+" is stripped of its symbols: the report is reduced to registers and the console; give the vmlinux of the build, not a stripped copy")
+		}
+	} else {
+		r.Notes = append(r.Notes, "no vmlinux was given: the report is reduced to registers and the console; give it with --vmlinux")
+	}
+	if r.Verdict == verdict.Good {
+		r.Summary = fmt.Sprintf("%s reached %s after %s", orKernel(r.Kernel.Release), b.plan.Until, after.Round(time.Millisecond))
+		r.Details = []string{b.machineNote()}
+	}
+}
+
+func orKernel(release string) string {
+	if release == "" {
+		return "the kernel"
+	}
+	return release
+}
+
+// save writes what stays.
+func (b *boot) save(r *verdict.Result) error {
+	r.Artifacts.Dir = b.artifacts.dir
+	r.Artifacts.Console = b.artifacts.path("console.log")
+	r.Artifacts.Vmlinux = b.plan.Vmlinux
+	var log strings.Builder
+	for _, l := range r.Log {
+		for _, s := range report.Lines(l.Text, 0) {
+			fmt.Fprintf(&log, "[%12.6f] <%d> %s\n", l.Time, l.Level, s)
+		}
+	}
+	var err error
+	put := func(name, text string) string {
+		p, werr := b.artifacts.write(name, []byte(text))
+		err = errors.Join(err, werr)
+		return p
+	}
+	r.Artifacts.Log = put("dmesg.log", log.String())
+	r.Artifacts.QEMUCommand = put("qemu.sh", b.rerunScript())
+	if b.plan.Vmlinux != "" {
+		r.Artifacts.GDBCommand = fmt.Sprintf("gdb -ex 'target remote %s' %s", b.artifacts.path("gdb.sock"), b.plan.Vmlinux)
+	}
+	var text, js strings.Builder
+	r.Artifacts.Report, r.Artifacts.Result = b.artifacts.path("report.txt"), b.artifacts.path("result.json")
+	err = errors.Join(err, report.Text(&text, r, report.Style{}), report.JSON(&js, r))
+	put("report.txt", text.String())
+	put("result.json", js.String())
+	return err
+}

@@ -1,0 +1,68 @@
+package autopsy
+
+import (
+	"slices"
+	"strings"
+)
+
+// reporting lists the kernel's own machinery for saying that something is wrong. It is never the cause: the cause is
+// the first frame outward that is not in this list. Prefixes end in '*'.
+// Sources: kernel/panic.c, lib/bug.c, mm/debug.c, lib/list_debug.c, arch/x86/kernel/{dumpstack,traps}.c,
+// arch/x86/mm/{extable,fault}.c, include/asm-generic/bug.h (6.1 and 6.12).
+var reporting = []string{
+	"panic", "vpanic", "nmi_panic", "nmi_panic_self_stop", "panic_smp_self_stop", "__stack_chk_fail",
+	"die", "__die", "__die_body", "die_addr", "oops_begin", "oops_end", "oops_enter", "oops_exit", "make_task_dead",
+	"__warn", "__warn_printk", "warn_slowpath_fmt", "report_bug", "__report_bug", "handle_bug", "fixup_bug",
+	"early_fixup_exception", "do_early_exception", "early_idt_handler_common", "early_idt_handler_array",
+	"halt", "native_halt", "arch_safe_halt", "dump_page", "__dump_page", "dump_stack", "show_regs", "__show_regs",
+	"__list_add_valid", "__list_del_entry_valid", "__list_add_valid_or_report", "__list_del_entry_valid_or_report",
+	"exc_*", "asm_exc_*", "do_error_trap", "do_trap", "do_trap_no_signal", "page_fault_oops", "no_context",
+	"bad_area_nosemaphore", "__bad_area_nosemaphore", "kernelmode_fixup_or_oops", "do_kern_addr_fault",
+	"do_user_addr_fault", "handle_page_fault", "handle_stack_overflow", "error_entry",
+}
+
+// waiting lists what a waiting or spinning task calls; a hang's cause is the code that called it.
+var waiting = []string{
+	"schedule", "__schedule", "context_switch", "__switch_to_asm", "schedule_timeout*", "schedule_idle", "io_schedule*",
+	"preempt_schedule*", "do_wait_for_common", "__wait_for_common", "wait_for_common",
+	"cpu_relax", "rep_nop", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle",
+	"acpi_idle_do_entry", "acpi_safe_halt", "acpi_idle_enter", "cpuidle_enter_state", "cpuidle_enter", "default_idle_call",
+	"cpuidle_idle_call", "do_idle", "cpu_startup_entry", "mwait_idle", "native_queued_spin_lock_slowpath",
+	"queued_spin_lock_slowpath", "queued_spin_lock", "do_raw_spin_lock", "__raw_spin_lock*", "_raw_spin_lock*", "spin_lock*",
+	"delay_tsc", "delay_loop", "__delay", "__const_udelay", "__udelay", "__ndelay", "rdtsc", "rdtsc_ordered",
+}
+
+func listed(name string, list []string) bool {
+	name, _, _ = strings.Cut(name, ".")
+	return slices.ContainsFunc(list, func(entry string) bool {
+		if prefix, ok := strings.CutSuffix(entry, "*"); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return name == entry
+	})
+}
+
+// beyond is the innermost frame at or after from that is in none of the lists; from itself when all are.
+func beyond(c *Chain, from int, lists ...[]string) int {
+	for i := from; i < len(c.Frames); i++ {
+		skip := false
+		for _, l := range lists {
+			skip = skip || listed(c.Frames[i].Function, l)
+		}
+		if !skip {
+			return i
+		}
+	}
+	return min(from, max(0, len(c.Frames)-1))
+}
+
+// inlinedInto lists the functions that frame i is inlined into, from its caller outward, up to and including the
+// function that owns the code. It is empty for a frame that owns its code.
+func inlinedInto(c *Chain, i int) []string {
+	out := []string{}
+	for c.Frames[i].Inline && i+1 < len(c.Frames) {
+		i++
+		out = append(out, c.Frames[i].Function)
+	}
+	return out
+}

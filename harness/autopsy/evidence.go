@@ -1,0 +1,87 @@
+package autopsy
+
+import (
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/linux"
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+)
+
+// Evidence is all that the rules may look at. Frames are symbolized, innermost first.
+type Evidence struct {
+	Stop   watch.Stop
+	Chains []Chain // by vCPU index
+	Log    []linux.Record
+	Kernel KernelState
+}
+
+// Chain is the backtrace of one vCPU.
+type Chain struct {
+	CPU     int
+	Regs    amd64.Registers
+	Halted  bool
+	Where   Region
+	Frames  []verdict.Frame
+	Traps   []Trap // exception frames crossed, innermost first
+	Stopped string // why the backtrace ends; empty at the end of the stack
+}
+
+// Trap is an exception frame in a chain: Frames[Index] is the first frame of the code it interrupted.
+type Trap struct {
+	Index     int
+	PtRegs    uint64 // run-time address
+	Regs      amd64.Registers
+	ErrorCode uint64
+	Early     bool // taken by the early IDT's handlers
+	Vector    amd64.Vector
+	Guessed   bool // Vector was deduced from the instruction and the error code
+	Known     bool // Vector is known at all
+	WildPC    bool // the interrupted pc lies in no code; Frames[Index] is its caller
+	PC        uint64
+	Bug       *verdict.BugSite
+}
+
+// Region is what an address belongs to.
+type Region int
+
+// Regions of code. The zero value is unknown.
+const (
+	Elsewhere    Region = iota
+	KernelText          // the kernel at its run-time address
+	IdentityText        // the kernel's text at its physical address, before it runs at its own
+	BootText            // the decompressor
+	LowMemory           // below 1 MiB: firmware, setup, AP trampoline
+	UserText
+)
+
+// KernelState is what the kernel's own variables say. Unknown values are -1.
+type KernelState struct {
+	SystemState int  // enum system_states, include/linux/kernel.h: 0 booting, 1 scheduling, 2 freeing initmem, 3 running
+	Consoles    int  // 0 none registered, 1 at least one, -1 unknown
+	EarlyIDT    bool // IDTR points to idt_table
+	InitRan     bool // the marker of our init was seen
+}
+
+// functions lists the function names of the chain from index from outward.
+func (c *Chain) functions(from int) []string {
+	var out []string
+	for _, f := range c.Frames[min(from, len(c.Frames)):] {
+		out = append(out, f.Function)
+	}
+	return out
+}
+
+// index is the innermost frame at or after from whose function is one of names, or -1.
+func (c *Chain) index(from int, names ...string) int {
+	for i := from; i < len(c.Frames); i++ {
+		for _, n := range names {
+			if c.Frames[i].Function == n {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// has reports whether any frame is in one of the functions.
+func (c *Chain) has(names ...string) bool { return c.index(0, names...) >= 0 }

@@ -1,0 +1,227 @@
+package autopsy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/linux"
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+)
+
+// Examine says what died, where and why. The parts of the Result that belong to the boot as a whole (timing, artifacts,
+// machine) are the caller's. An error means that the machine could not be read at all.
+func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
+	e, notes, err := s.gather(ctx)
+	if err != nil {
+		return verdict.Result{}, err
+	}
+	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: s.warnings(e)}
+	if s.Placement != nil {
+		r.Kernel.KASLRSlide = verdict.Hex(s.Placement.Slide)
+		r.Kernel.PhysBase = verdict.Hex(s.Placement.PhysBase)
+	}
+	if e.Stop.Kind == watch.Reached {
+		r.Verdict, r.Class = verdict.Good, verdict.OK
+		r.Stage = verdict.Userspace
+		r.CPUs = cpus(e, nil)
+		return r, nil
+	}
+	f := Judge(e)
+	s.fill(&r, e, &f)
+	return r, nil
+}
+
+// fill turns a finding into the result of a bad boot.
+func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
+	r.Verdict, r.Class, r.Hang, r.Blame = verdict.Bad, f.Class, f.Hang, "kernel"
+	r.Summary = string(f.Class) + ": " + f.What
+	r.Notes = append(r.Notes, f.Notes...)
+	c := &Chain{}
+	if i := slices.IndexFunc(e.Chains, func(c Chain) bool { return c.CPU == f.CPU }); i >= 0 {
+		c = &e.Chains[i]
+	}
+	r.Stage, r.StageCall = stage(c, e.Kernel)
+	if f.Frame >= 0 && f.Frame < len(c.Frames) {
+		c.Frames[f.Frame].Cause = true
+		r.Cause = s.cause(c, f)
+		r.Signature = verdict.Sign(r.Class, r.Stage, c.Frames[f.Frame:])
+	} else {
+		r.Signature = verdict.Sign(r.Class, r.Stage, nil)
+	}
+	r.CPUs = cpus(e, c)
+	r.Details = details(e, c, r)
+}
+
+// cpus lists the chains; that of the vCPU at fault comes first in the text report, but here the order is by number.
+func cpus(e *Evidence, _ *Chain) []verdict.CPU {
+	out := []verdict.CPU{}
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		frames := c.Frames
+		if frames == nil {
+			frames = []verdict.Frame{}
+		}
+		out = append(out, verdict.CPU{CPU: c.CPU, State: state(c), Frames: frames, Stopped: c.Stopped, Regs: registers(c)})
+	}
+	return out
+}
+
+// state is what a vCPU was doing, in words.
+func state(c *Chain) string {
+	flags := "interrupts on"
+	if !c.Regs.InterruptsOn() {
+		flags = "interrupts off"
+	}
+	what := "running"
+	if c.Halted {
+		what = "halted"
+	}
+	in := ""
+	for _, f := range c.Frames {
+		if !f.Inline && f.Function != "" {
+			in = " in " + f.Function
+			break
+		}
+	}
+	if in == "" {
+		in = fmt.Sprintf(" at 0x%x", c.Regs.LinearPC())
+		if c.Where != Elsewhere && c.Where != KernelText {
+			in += ", " + c.Where.String()
+		}
+	}
+	return what + " with " + flags + in
+}
+
+func registers(c *Chain) *verdict.RegDump {
+	r, h := &c.Regs, func(v uint64) verdict.Hex { return verdict.Hex(v) }
+	return &verdict.RegDump{RIP: h(r.RIP), RSP: h(r.RSP), RFLAGS: h(r.EFLAGS), RAX: h(r.RAX), RBX: h(r.RBX), RCX: h(r.RCX),
+		RDX: h(r.RDX), RSI: h(r.RSI), RDI: h(r.RDI), RBP: h(r.RBP), R8: h(r.R8), R9: h(r.R9), R10: h(r.R10), R11: h(r.R11),
+		R12: h(r.R12), R13: h(r.R13), R14: h(r.R14), R15: h(r.R15), CR0: h(r.CR0), CR2: h(r.CR2), CR3: h(r.CR3), CR4: h(r.CR4),
+		EFER: h(r.EFER)}
+}
+
+// details are the lines under the headline: where in the boot, when, whether anybody could have seen it, and how the
+// vCPU stands.
+func details(e *Evidence, c *Chain, r *verdict.Result) []string {
+	where := r.StageCall
+	if where == "" {
+		where = string(r.Stage)
+	} else {
+		where = fmt.Sprintf("%s (%s)", where, r.Stage)
+	}
+	parts := []string{where, fmt.Sprintf("%s after power-on", e.Stop.After.Round(1e6))}
+	if e.Kernel.Consoles == 0 {
+		parts = append(parts, "before any console")
+	}
+	return []string{strings.Join(parts, ", ") + fmt.Sprintf("; vCPU %d %s", c.CPU, state(c))}
+}
+
+// cause describes the frame at fault.
+func (s *Scene) cause(c *Chain, f *Finding) *verdict.Cause {
+	fr := &c.Frames[f.Frame]
+	out := &verdict.Cause{Function: fr.Function, File: fr.File, Line: fr.Line, Address: fr.PC, InlinedInto: inlinedInto(c, f.Frame)}
+	if t := f.Trap; t != nil {
+		out.Exception = c.Frames[t.Index].Exception
+		out.Bug = t.Bug
+		s.instruction(out, t)
+	}
+	if out.Bug != nil && out.Bug.File != "" {
+		out.Assertion = s.assertion(out.Bug.File, out.Bug.Line)
+	} else if fr.File != "" {
+		out.Assertion = s.assertion(fr.File, fr.Line)
+	}
+	s.excerpt(out, c, f.Frame)
+	return out
+}
+
+// instruction disassembles what trapped and says what memory it touched.
+func (s *Scene) instruction(out *verdict.Cause, t *Trap) {
+	if s.Kernel == nil || s.Placement == nil || t.WildPC {
+		return
+	}
+	code := make([]byte, linux.MaxInstruction)
+	n, _ := s.kernelMemory().ReadMemory(code, t.PC)
+	in, err := linux.Explain(code[:n], t.Regs, nil)
+	if err != nil {
+		return
+	}
+	out.Instruction = in.Text
+	if a, ok := in.At(uint64(out.Exception.CR2)); ok && t.Vector == amd64.PageFault {
+		out.Access = a.String()
+	} else if len(in.Accesses) > 0 {
+		out.Access = in.Accesses[0].String()
+	}
+}
+
+// assertion finds the condition that failed in the source, and the patch that put it there.
+func (s *Scene) assertion(file string, line int) *verdict.Assertion {
+	if s.Source == nil {
+		return nil
+	}
+	src, err := s.Source(file)
+	if err != nil {
+		return nil
+	}
+	patch := ""
+	text := assertion(string(src), line, func(t string) bool {
+		if s.Patched == nil {
+			return false
+		}
+		name := s.Patched(file, t)
+		if name != "" {
+			patch = name
+		}
+		return name != ""
+	})
+	if text == "" {
+		return nil
+	}
+	if patch == "" && s.Patched != nil {
+		patch = s.Patched(file, text)
+	}
+	return &verdict.Assertion{Text: text, Patch: patch}
+}
+
+// sourceAround is how many lines are shown before and after the one at fault.
+const sourceAround = 3
+
+// excerpt shows the source around the place at fault. For code inlined from a header that is the line of the function
+// that owns the code, which is where a reader wants to look; the header's own line is the assertion.
+func (s *Scene) excerpt(out *verdict.Cause, c *Chain, at int) {
+	if s.Source == nil {
+		return
+	}
+	for at+1 < len(c.Frames) && c.Frames[at].Inline && strings.HasSuffix(c.Frames[at].File, ".h") {
+		at++
+	}
+	f := &c.Frames[at]
+	src, err := s.Source(f.File)
+	if err != nil || f.Line < 1 {
+		return
+	}
+	lines := strings.Split(string(src), "\n")
+	if f.Line > len(lines) {
+		return
+	}
+	out.SourceFile = f.File
+	for n := max(1, f.Line-sourceAround); n <= min(len(lines), f.Line+sourceAround); n++ {
+		out.Source = append(out.Source, verdict.SourceLine{Line: n, Text: lines[n-1], Here: n == f.Line})
+	}
+}
+
+func logLines(records []linux.Record) []verdict.LogLine {
+	out := []verdict.LogLine{}
+	for _, r := range records {
+		out = append(out, verdict.LogLine{Seq: r.Seq, Time: r.Time.Seconds(), Level: r.Level, Text: r.Text, Open: !r.Finalized})
+	}
+	return out
+}
+
+// warnings lists what passed through the early handler and was survived, from the breakpoint hits.
+func (s *Scene) warnings(e *Evidence) []verdict.Warning {
+	return []verdict.Warning{}
+}

@@ -1,0 +1,305 @@
+package autopsy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+)
+
+// Finding is what the rules say of a death.
+type Finding struct {
+	Class verdict.Class
+	Hang  verdict.HangKind
+	CPU   int // the vCPU whose chain shows it
+	Frame int // index of the frame at fault in that chain; -1 when there is none
+	Trap  *Trap
+	What  string // "#UD in __SetPageReserved()": the summary without the class
+	Notes []string
+}
+
+// rule is one way to die. judge returns nil when it does not apply; the first rule of the table that applies wins, so
+// that the order says what is the first death: an oops comes before the panic that follows it.
+type rule struct {
+	name  string
+	judge func(*Evidence) *Finding
+}
+
+// rules is the table. A machine that was reset or is halted says so from outside; what it was doing then is read from
+// the chains, so the chain rules come first.
+var rules = []rule{
+	{"early exception", earlyException},
+	{"double fault", doubleFault},
+	{"oops or BUG", oops},
+	{"panic", panicked},
+	{"decompressor", decompressor},
+	{"reset", reset},
+	{"triple fault", tripleFault},
+	{"shutdown", shutdown},
+	{"hang", hang},
+}
+
+// Judge applies the rules. It always finds something: a stop that fits none is a hang of unknown kind, and says so.
+func Judge(e *Evidence) Finding {
+	for _, r := range rules {
+		if f := r.judge(e); f != nil {
+			return *f
+		}
+	}
+	return Finding{Class: verdict.Hang, Hang: verdict.Spin, Frame: -1, What: "stopped for a reason no rule knows: " + e.Stop.String()}
+}
+
+// earlyHandlers are the C and assembly handlers of the early IDT (arch/x86/kernel/head_64.S, head64.c, mm/extable.c).
+var earlyHandlers = []string{"early_fixup_exception", "do_early_exception", "early_idt_handler_common", "early_idt_handler_array"}
+
+// earlyException: a vCPU is dead inside the early IDT's handlers. When the handler itself faulted there are several
+// exception frames; the outermost one is the cause.
+func earlyException(e *Evidence) *Finding {
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		for t := len(c.Traps) - 1; t >= 0; t-- {
+			trap := &c.Traps[t]
+			if !trap.Early {
+				continue
+			}
+			f := atTrap(c, trap, verdict.EarlyException)
+			if t > 0 {
+				f.Notes = append(f.Notes, fmt.Sprintf("the early handler itself faulted %d times; the outermost exception is the cause", t))
+			}
+			return f
+		}
+	}
+	return nil
+}
+
+// doubleFault: the chain runs through the #DF handler (arch/x86/kernel/traps.c).
+func doubleFault(e *Evidence) *Finding {
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		at := c.index(0, "exc_double_fault", "asm_exc_double_fault", "handle_stack_overflow")
+		if at < 0 {
+			continue
+		}
+		for t := range c.Traps {
+			if c.Traps[t].Index > at {
+				return atTrap(c, &c.Traps[t], verdict.DoubleFault)
+			}
+		}
+		return &Finding{Class: verdict.DoubleFault, CPU: c.CPU, Frame: beyond(c, at, reporting), What: "double fault"}
+	}
+	return nil
+}
+
+// dying are the functions of an oops: once one is on the stack above an exception frame, that exception is the death.
+// oops_begin, die and friends: arch/x86/kernel/dumpstack.c; make_task_dead: kernel/exit.c (6.2, and 6.1.y stable).
+var dying = []string{"die", "__die", "__die_body", "die_addr", "oops_end", "oops_begin", "page_fault_oops", "make_task_dead", "do_trap_no_signal", "exc_invalid_op"}
+
+// oops: a vCPU is between an exception that the kernel does not survive and the end of the report.
+func oops(e *Evidence) *Finding {
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		for t := len(c.Traps) - 1; t >= 0; t-- {
+			trap := &c.Traps[t]
+			inner := c.index(0, dying...)
+			if trap.Early || inner < 0 || inner >= trap.Index {
+				continue
+			}
+			if trap.Bug != nil && trap.Bug.Warning {
+				continue
+			}
+			class := verdict.Oops
+			if trap.Bug != nil {
+				class = verdict.Bug
+			}
+			return atTrap(c, trap, class)
+		}
+	}
+	return nil
+}
+
+// atTrap is the finding for the code that an exception interrupted.
+func atTrap(c *Chain, t *Trap, class verdict.Class) *Finding {
+	at := beyond(c, t.Index, reporting)
+	f := &Finding{Class: class, CPU: c.CPU, Frame: at, Trap: t}
+	name := "an exception"
+	if t.Known {
+		name = t.Vector.String()
+	}
+	switch {
+	case at >= len(c.Frames):
+		f.Frame = -1
+		f.What = fmt.Sprintf("%s at 0x%x", name, t.PC)
+	case t.WildPC:
+		f.What = fmt.Sprintf("%s: jump to 0x%x, which is no code, from %s", name, t.PC, place(&c.Frames[at]))
+	default:
+		f.What = fmt.Sprintf("%s in %s", name, place(&c.Frames[at]))
+	}
+	return f
+}
+
+// panicked: a vCPU is in panic().
+func panicked(e *Evidence) *Finding {
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		at := c.index(0, "vpanic", "panic")
+		if at < 0 {
+			continue
+		}
+		if out := c.index(at, "panic"); out >= 0 {
+			at = out
+		}
+		frame := beyond(c, at, reporting)
+		what := panicText(e)
+		if what == "" {
+			what = "panic"
+		}
+		return &Finding{Class: verdict.Panic, CPU: c.CPU, Frame: frame, What: what + " in " + place(&c.Frames[frame])}
+	}
+	return nil
+}
+
+// panicText is the kernel's own text, from the log in memory: "Kernel panic - not syncing: %s" (kernel/panic.c).
+func panicText(e *Evidence) string {
+	for _, r := range slices.Backward(e.Log) {
+		if _, text, ok := strings.Cut(r.Text, "Kernel panic - not syncing: "); ok && text != "" {
+			line, _, _ := strings.Cut(text, "\n")
+			return line
+		}
+	}
+	return ""
+}
+
+// decompressor: the pc lies in the decompressor and the vCPU is halted with interrupts off: error() in
+// arch/x86/boot/compressed/misc.c.
+func decompressor(e *Evidence) *Finding {
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		if c.Where == BootText && c.Halted && e.Stop.Kind != watch.Shutdown {
+			return &Finding{Class: verdict.DecompressorError, CPU: c.CPU, Frame: first(c, reporting), What: "the decompressor gave up"}
+		}
+	}
+	return nil
+}
+
+// resetting are the functions that ask the machine to reset or power off (arch/x86/kernel/reboot.c, kernel/reboot.c).
+var resetting = []string{"native_machine_emergency_restart", "native_machine_restart", "machine_restart", "acpi_reboot", "kernel_restart",
+	"emergency_restart", "machine_real_restart", "__machine_emergency_restart", "native_machine_power_off", "kernel_power_off", "machine_power_off"}
+
+// reset: the kernel asked for it by its reboot path.
+func reset(e *Evidence) *Finding {
+	if e.Stop.Kind != watch.Shutdown {
+		return nil
+	}
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		if at := c.index(0, resetting...); at >= 0 && !strings.Contains(strings.Join(c.functions(at), " "), "power_off") {
+			return &Finding{Class: verdict.Reset, CPU: c.CPU, Frame: beyond(c, at, resetting), What: "the kernel reset the machine"}
+		}
+	}
+	return nil
+}
+
+// tripleFault: the machine was reset and no vCPU is on a reboot path: an exception could not be delivered.
+func tripleFault(e *Evidence) *Finding {
+	if e.Stop.Kind != watch.Shutdown || e.Stop.Reason != "guest-reset" || len(e.Chains) == 0 {
+		return nil
+	}
+	c := &e.Chains[0]
+	for i := range e.Chains { // the vCPU that is not idle is the one that faulted
+		if !e.Chains[i].Halted {
+			c = &e.Chains[i]
+			break
+		}
+	}
+	f := &Finding{Class: verdict.TripleFault, CPU: c.CPU, Frame: first(c, nil)}
+	if f.Frame >= 0 {
+		f.What = "the machine reset itself at " + place(&c.Frames[f.Frame])
+	} else {
+		f.What = fmt.Sprintf("the machine reset itself at 0x%x", c.Regs.RIP)
+	}
+	return f
+}
+
+// shutdown: the guest powered off, or panicked in a way that QEMU saw (pvpanic), before it had reached what was asked.
+func shutdown(e *Evidence) *Finding {
+	if e.Stop.Kind != watch.Shutdown && e.Stop.Kind != watch.Panicked {
+		return nil
+	}
+	class := verdict.Shutdown
+	if e.Stop.Kind == watch.Panicked {
+		class = verdict.Panic
+	}
+	f := &Finding{Class: class, Frame: -1, What: "the guest shut down (" + e.Stop.Reason + ")"}
+	if len(e.Chains) > 0 {
+		f.CPU, f.Frame = e.Chains[0].CPU, first(&e.Chains[0], resetting)
+	}
+	return f
+}
+
+// hang: nothing ended the boot; it does not go on.
+func hang(e *Evidence) *Finding {
+	if len(e.Chains) == 0 {
+		return nil
+	}
+	pick, kind := &e.Chains[0], verdict.Idle
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		k := hangKind(c)
+		if rank(k) > rank(kind) {
+			pick, kind = c, k
+		}
+	}
+	f := &Finding{Class: verdict.Hang, Hang: kind, CPU: pick.CPU, Frame: first(pick, waiting)}
+	if pick.Where == LowMemory && len(pick.Frames) == 0 {
+		f.Class, f.Hang, f.What = verdict.NoKernel, "", "the firmware started no kernel"
+		return f
+	}
+	what := map[verdict.HangKind]string{
+		verdict.SpinIRQsOff: "spins with interrupts off", verdict.Spin: "runs without getting anywhere",
+		verdict.Idle: "every vCPU is idle", verdict.Halted: "halted with interrupts off"}[kind]
+	f.What = what
+	if f.Frame >= 0 {
+		f.What += " in " + place(&pick.Frames[f.Frame])
+	}
+	return f
+}
+
+func hangKind(c *Chain) verdict.HangKind {
+	switch {
+	case c.Halted && !c.Regs.InterruptsOn():
+		if c.Where == LowMemory { // a parked AP
+			return verdict.Idle
+		}
+		return verdict.Halted
+	case c.Halted:
+		return verdict.Idle
+	case !c.Regs.InterruptsOn():
+		return verdict.SpinIRQsOff
+	}
+	return verdict.Spin
+}
+
+func rank(k verdict.HangKind) int {
+	return slices.Index([]verdict.HangKind{verdict.Idle, verdict.Spin, verdict.Halted, verdict.SpinIRQsOff}, k)
+}
+
+// first is the innermost frame that is in none of the list, or -1 when the chain is empty.
+func first(c *Chain, list []string) int {
+	if len(c.Frames) == 0 {
+		return -1
+	}
+	return beyond(c, 0, list)
+}
+
+// place is a frame for a sentence: "__SetPageReserved() include/linux/page-flags.h:503".
+func place(f *verdict.Frame) string {
+	switch {
+	case f.Function == "":
+		return f.PC.String()
+	case f.File != "" && f.Line > 0:
+		return fmt.Sprintf("%s()  %s:%d", f.Function, f.File, f.Line)
+	}
+	return f.Function + "()"
+}

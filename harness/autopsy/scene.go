@@ -1,0 +1,184 @@
+package autopsy
+
+import (
+	"context"
+	"fmt"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/guest"
+	"kcatch/gdb/kernel"
+	"kcatch/gdb/linux"
+	"kcatch/gdb/rsp"
+	"kcatch/gdb/unwind"
+	"kcatch/harness/watch"
+)
+
+// Stub is what the autopsy asks of the GDB stub of a machine that stands still. *rsp.Client satisfies it.
+type Stub interface {
+	Threads(ctx context.Context) ([]rsp.Thread, error)
+	Registers(ctx context.Context, t rsp.Thread) (amd64.Registers, error)
+}
+
+// Scene is a stopped machine with everything that is known of it.
+type Scene struct {
+	Stop watch.Stop
+	Stub Stub
+	RAM  *guest.RAM
+	// Kernel is nil when no vmlinux was given.
+	Kernel *kernel.Kernel
+	// Placement is nil when the kernel was not found in RAM.
+	Placement *guest.Placement
+	// Source gives the text of a file of the tree as it was built; nil when there is no tree.
+	Source func(file string) ([]byte, error)
+	// Patched gives the name of the patch that put a line of text into a file, or the empty string.
+	Patched func(file, text string) string
+}
+
+// gather reads the machine. What cannot be read is a note, not an error; an error means that the stub is gone.
+func (s *Scene) gather(ctx context.Context) (*Evidence, []string, error) {
+	threads, err := s.Stub.Threads(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := &Evidence{Stop: s.Stop, Kernel: KernelState{SystemState: -1, Consoles: -1, InitRan: s.Stop.Marker}}
+	var notes []string
+	for _, t := range threads {
+		regs, err := s.Stub.Registers(ctx, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		space := guest.NewSpace(s.RAM, regs)
+		c := Chain{CPU: t.CPU(), Regs: regs}
+		for _, cpu := range s.Stop.CPUs {
+			if cpu.Index == c.CPU {
+				c.Halted = cpu.Halted
+				e.Kernel.EarlyIDT = e.Kernel.EarlyIDT || s.isEarlyIDT(cpu.IDTBase)
+			}
+		}
+		s.unwind(&c, space)
+		e.Chains = append(e.Chains, c)
+	}
+	mem := s.kernelMemory()
+	if mem == nil {
+		return e, notes, nil
+	}
+	e.Kernel.read(s, mem)
+	if ring, ok := s.Kernel.Log(mem, *s.Placement); ok {
+		log, err := ring.Records(0)
+		if err != nil {
+			notes = append(notes, "the log in memory: "+err.Error())
+		}
+		e.Log = log
+	}
+	return e, notes, nil
+}
+
+// kernelMemory reads the kernel's own addresses through its place in RAM, because a vCPU may stand in the firmware or
+// in user space, where its page tables do not show them all.
+func (s *Scene) kernelMemory() linux.Memory {
+	if s.Kernel == nil || s.Placement == nil {
+		return nil
+	}
+	return s.Kernel.Memory(s.RAM, *s.Placement)
+}
+
+func (s *Scene) isEarlyIDT(base uint64) bool {
+	if s.Kernel == nil || s.Placement == nil {
+		return false
+	}
+	sym, ok := s.Kernel.Symbol("idt_table")
+	return ok && s.Placement.Run(uint64(sym.Addr)) == base
+}
+
+// read looks at the kernel's variables: system_state (init/main.c) and whether a console is registered, which is
+// console_drivers up to 6.1 and console_list since 6.2 (kernel/printk/printk.c; Linux a699449bb13b, "printk: Convert
+// console_drivers list to hlist").
+func (k *KernelState) read(s *Scene, mem linux.Memory) {
+	word := func(name string, n int) (uint64, bool) {
+		sym, ok := s.Kernel.Symbol(name)
+		if !ok {
+			return 0, false
+		}
+		var b [8]byte
+		if _, err := mem.ReadMemory(b[:n], s.Placement.Run(uint64(sym.Addr))); err != nil {
+			return 0, false
+		}
+		v := uint64(0)
+		for i := n - 1; i >= 0; i-- {
+			v = v<<8 | uint64(b[i])
+		}
+		return v, true
+	}
+	if v, ok := word("system_state", 4); ok {
+		k.SystemState = int(v)
+	}
+	for _, name := range []string{"console_drivers", "console_list"} {
+		if v, ok := word(name, 8); ok {
+			k.Consoles = 0
+			if v != 0 {
+				k.Consoles = 1
+			}
+		}
+	}
+}
+
+// unwind fills in the chain of one vCPU.
+func (s *Scene) unwind(c *Chain, space guest.Space) {
+	c.Where = s.region(c.Regs)
+	if s.Kernel == nil {
+		c.Stopped = "no vmlinux was given: no names and no chain"
+		return
+	}
+	if s.Placement == nil {
+		c.Stopped = "the kernel was not found in the guest's memory"
+		return
+	}
+	switch c.Where {
+	case LowMemory, UserText, BootText:
+		c.Stopped = fmt.Sprintf("pc 0x%x is in %s", c.Regs.LinearPC(), c.Where)
+		return
+	}
+	k, err := s.Kernel.Unwinder(*s.Placement)
+	if err != nil {
+		c.Stopped = err.Error()
+		return
+	}
+	trace := unwind.Walk(unwind.NewState(c.Regs), space, k)
+	sym := symbolizer{file: s.Kernel, kernel: k, place: *s.Placement, mem: space, hits: s.Stop.Hits, cr2: c.Regs.CR2}
+	sym.chain(c, trace)
+	if !trace.Stop.Whole() {
+		c.Stopped = "the chain ends here: " + trace.Stop.String()
+	}
+}
+
+func (r Region) String() string {
+	return [...]string{"no known code", "the kernel", "the kernel's identity-mapped start", "the decompressor",
+		"the firmware or real-mode setup", "user space"}[r]
+}
+
+// region names what a vCPU executes.
+func (s *Scene) region(r amd64.Registers) Region {
+	pc := r.LinearPC()
+	switch {
+	case r.User():
+		return UserText
+	case pc < 1<<20:
+		return LowMemory
+	case s.inIdentity(pc):
+		return IdentityText
+	case pc>>32 == 0:
+		return BootText
+	case pc >= 0xffffffff80000000:
+		return KernelText
+	}
+	return Elsewhere
+}
+
+// inIdentity reports whether pc lies in the kernel at its physical address.
+func (s *Scene) inIdentity(pc uint64) bool {
+	if s.Kernel == nil || s.Placement == nil {
+		return false
+	}
+	text, end := s.Kernel.Bounds()
+	return pc >= s.Placement.Phys && pc-s.Placement.Phys < end-text
+}

@@ -1,0 +1,79 @@
+package autopsy
+
+import (
+	"strings"
+
+	"kcatch/harness/verdict"
+)
+
+// stage says how far the boot had come for the vCPU of chain c, and what the stage was in: the call of start_kernel, or
+// the initcall. The chain itself is the witness; where it does not say (an idle vCPU, a kernel thread), the kernel's
+// system_state is.
+//
+// The names: start_kernel and its callers are in init/main.c and arch/x86/kernel/head64.c; initcalls run below
+// do_one_initcall; a system call or an interrupt from ring 3 enters through entry_64.S.
+func stage(c *Chain, k KernelState) (verdict.Stage, string) {
+	switch c.Where {
+	case UserText:
+		return verdict.Userspace, ""
+	case LowMemory:
+		if len(c.Frames) == 0 {
+			return verdict.Firmware, ""
+		}
+	case BootText:
+		return verdict.Decompressor, ""
+	case IdentityText:
+		return verdict.Startup64, ""
+	}
+	for _, rule := range []struct {
+		stage verdict.Stage
+		names []string
+	}{
+		{verdict.Initcall, []string{"do_one_initcall"}},
+		{verdict.Userspace, []string{"do_syscall_64", "do_int80_syscall_32", "do_fast_syscall_32", "exit_to_user_mode_prepare"}},
+		{verdict.Init, []string{"kernel_init", "kernel_init_freeable", "run_init_process"}},
+		{verdict.StartKernel, []string{"start_kernel"}},
+		{verdict.EarlyC, []string{"x86_64_start_kernel", "x86_64_start_reservations"}},
+		{verdict.Startup64, []string{"startup_64", "__startup_64", "pvh_start_xen", "xen_prepare_pvh", "startup_64_setup_env"}},
+	} {
+		i := c.index(0, rule.names...)
+		if i < 0 {
+			continue
+		}
+		switch rule.stage {
+		case verdict.EarlyC:
+			if k.EarlyIDT {
+				return verdict.EarlyIDT, ""
+			}
+			return verdict.EarlyC, ""
+		case verdict.StartKernel, verdict.Initcall:
+			return rule.stage, caller(c, i)
+		}
+		return rule.stage, ""
+	}
+	switch {
+	case k.InitRan || k.SystemState >= 3:
+		return verdict.Userspace, ""
+	case k.SystemState == 2:
+		return verdict.Init, ""
+	case k.SystemState == 1:
+		return verdict.Initcall, ""
+	case k.SystemState == 0:
+		return verdict.StartKernel, ""
+	case c.has("secondary_startup_64", "secondary_startup_64_no_verify"):
+		return verdict.Startup64, ""
+	}
+	return verdict.Firmware, ""
+}
+
+// caller is the function that frame i of the chain had called when the boot died: the next frame inward that is not
+// inlined, without a compiler's suffix.
+func caller(c *Chain, i int) string {
+	for j := i - 1; j >= 0; j-- {
+		if !c.Frames[j].Inline {
+			name, _, _ := strings.Cut(c.Frames[j].Function, ".")
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,155 @@
+package autopsy
+
+import (
+	"errors"
+	"fmt"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/guest"
+	"kcatch/gdb/kernel"
+	"kcatch/gdb/linux"
+	"kcatch/gdb/unwind"
+	"kcatch/gdb/vmlinux"
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+)
+
+// symbolizer gives the frames of a trace their names.
+type symbolizer struct {
+	file   *kernel.Kernel
+	place  guest.Placement
+	kernel *unwind.Kernel
+	mem    linux.Memory
+	hits   []watch.Hit
+	cr2    uint64
+}
+
+// chain turns a trace into frames and traps. Every inlined function becomes a frame of its own, at the same pc.
+func (s *symbolizer) chain(c *Chain, trace unwind.Trace) {
+	entered := "" // the function that the frame before was in: an exception's entry code, if this one was interrupted
+	for _, f := range trace.Frames {
+		at := len(c.Frames)
+		frames := s.frames(f)
+		c.Frames = append(c.Frames, frames...)
+		if f.Interrupted {
+			t := s.trap(f, entered)
+			t.Index = at
+			c.Traps = append(c.Traps, t)
+			c.Frames[at].Exception = t.exception(s.cr2)
+		}
+		entered = frames[len(frames)-1].Function
+		if sym := frames[len(frames)-1].Symbol; sym != "" {
+			entered = sym
+		}
+	}
+}
+
+// frames symbolizes one physical frame, innermost first; there is always at least one.
+func (s *symbolizer) frames(f unwind.Frame) []verdict.Frame {
+	base := verdict.Frame{PC: verdict.Hex(f.PC.Addr), FoundBy: string(f.By)}
+	link, ok := s.kernel.Link(f.PC.Lookup())
+	if !ok {
+		base.Reason = "not in the kernel's code"
+		return []verdict.Frame{base}
+	}
+	at := vmlinux.Addr(link)
+	sym, named := s.file.SymbolAt(at)
+	if named {
+		base.Function = sym.Name
+		base.Offset, base.Size = link-uint64(sym.Addr), sym.Size
+		if f.PC.Kind == unwind.Return {
+			base.Offset++ // the symbol was looked up one byte before
+		}
+	}
+	locations, err := s.file.Locate(at)
+	if err != nil || len(locations) == 0 {
+		var unknown *vmlinux.UnknownError
+		if errors.As(err, &unknown) && unknown.Reason != vmlinux.NoDebugInfo {
+			base.Reason = unknown.Reason.String()
+		}
+		return []verdict.Frame{base}
+	}
+	var out []verdict.Frame
+	for _, l := range locations {
+		v := base
+		v.Function, v.File, v.Line, v.Inline = l.Function, l.File, l.Line, l.Inline
+		if v.Function == "" {
+			v.Function = base.Function
+		}
+		if !l.Inline && named && sym.Name != v.Function {
+			v.Symbol = sym.Name
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// trap reads the exception frame that f was interrupted by. entered is the handler's entry code.
+func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
+	t := Trap{PtRegs: f.PtRegs, PC: f.PC.Addr, Early: entered == "early_idt_handler_common" || entered == "early_idt_handler_array"}
+	t.WildPC = !s.kernel.IsText(f.PC.Addr)
+	if f.PtRegs != 0 {
+		if p, err := linux.ReadPtRegs(s.mem, f.PtRegs); err == nil {
+			t.Regs, t.ErrorCode = p.Registers, p.OrigAX
+		}
+	}
+	if v, ok := handlerVectors[entered]; ok {
+		t.Vector, t.Known = v, true
+	}
+	for _, h := range s.hits { // early_fixup_exception(regs, trapnr): RDI, RSI
+		if h.Symbol == "early_fixup_exception" && h.Regs.RDI == f.PtRegs && f.PtRegs != 0 {
+			t.Vector, t.Known = amd64.Vector(h.Regs.RSI), true
+		}
+	}
+	if !t.Known {
+		code := make([]byte, linux.MaxInstruction)
+		n, _ := s.mem.ReadMemory(code, f.PC.Addr)
+		in, err := linux.Explain(code[:n], t.Regs, nil)
+		if err != nil {
+			in = linux.Instruction{}
+		}
+		t.Vector, t.Known = guessVector(in, f.PC.Addr, t.ErrorCode, s.cr2)
+		t.Guessed = t.Known
+	}
+	if !t.Vector.HasErrorCode() {
+		t.ErrorCode = 0 // orig_ax is -1 then
+	}
+	t.Bug = s.bug(f.PC.Addr)
+	return t
+}
+
+// bug looks the trapping instruction up in the kernel's bug table.
+func (s *symbolizer) bug(pc uint64) *verdict.BugSite {
+	link, ok := s.kernel.Link(pc)
+	if !ok {
+		return nil
+	}
+	entry, ok := s.file.Bug(link)
+	if !ok {
+		return nil
+	}
+	b := &verdict.BugSite{File: entry.File, Line: entry.Line, Warning: entry.Warning}
+	switch {
+	case b.File == "":
+		b.Text = "kernel BUG"
+	case b.Warning:
+		b.Text = fmt.Sprintf("WARNING at %s:%d", b.File, b.Line)
+	default:
+		b.Text = fmt.Sprintf("kernel BUG at %s:%d!", b.File, b.Line)
+	}
+	return b
+}
+
+// exception is the trap for the report.
+func (t *Trap) exception(cr2 uint64) *verdict.Exception {
+	e := &verdict.Exception{Vector: int(t.Vector), Name: t.Vector.String(), ErrorCode: t.ErrorCode, Guessed: t.Guessed}
+	if !t.Known {
+		e.Vector, e.Name = -1, "of unknown vector"
+		return e
+	}
+	if t.Vector == amd64.PageFault {
+		e.CR2 = verdict.Hex(cr2)
+	}
+	e.Text = t.Vector.ErrorCodeText(t.ErrorCode)
+	return e
+}

@@ -1,0 +1,218 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"kcatch/gdb/guest"
+	"kcatch/gdb/kernel"
+	"kcatch/gdb/rsp"
+	"kcatch/harness/autopsy"
+	"kcatch/harness/machine"
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+	"kcatch/images"
+	"kcatch/internal/blame"
+	"kcatch/kernels"
+)
+
+// BuildRequest says what to build; see kernels.Request.
+type BuildRequest = kernels.Request
+
+// Boot builds a kernel if the plan says so, boots it, and says how that ended. An error means that there is no verdict
+// on the kernel; blame.Of tells whose fault it is. However it ends, QEMU has ended, and the artifacts stay.
+func Boot(ctx context.Context, plan Plan, p Progress) (verdict.Result, error) {
+	b := &boot{plan: plan, progress: p}
+	if err := b.build(ctx); err != nil {
+		return verdict.Result{}, err
+	}
+	if err := b.openArtifacts(); err != nil {
+		return verdict.Result{}, err
+	}
+	if err := b.initramfs(); err != nil {
+		return verdict.Result{}, err
+	}
+	defer b.close()
+	if err := b.start(ctx); err != nil {
+		return verdict.Result{}, err
+	}
+	stop, err := b.watch(ctx)
+	if err != nil {
+		return verdict.Result{}, err
+	}
+	return b.examine(ctx, stop)
+}
+
+// boot is a journey under way: what the stages have made so far.
+type boot struct {
+	plan     Plan
+	progress Progress
+
+	built     kernels.Build
+	buildTime time.Duration
+	artifacts artifacts
+	marker    string
+	initrd    string
+
+	kernel  *kernel.Kernel // nil without a vmlinux
+	machine *machine.Machine
+	stub    *rsp.Client
+	ram     *guest.RAM
+	match   guest.Match // how well the vmlinux fits what is in RAM
+	place   *guest.Placement
+	accel   machine.Accel
+}
+
+// build makes the kernel, and points the plan at it.
+func (b *boot) build(ctx context.Context) error {
+	if b.plan.Build == nil {
+		return nil
+	}
+	start := time.Now()
+	current := ""
+	builder := kernels.Builder{Cache: b.plan.Cache, Progress: func(p kernels.Progress) {
+		if string(p.Stage) != current {
+			current = string(p.Stage)
+			b.progress.stage(current, p.Note)
+		}
+		if p.Done > 0 {
+			b.progress.step(current, p.Done, p.Total)
+		}
+	}}
+	built, err := builder.Build(ctx, *b.plan.Build)
+	if err != nil {
+		return err
+	}
+	b.built, b.buildTime = built, time.Since(start)
+	b.plan.Kernel, b.plan.Vmlinux, b.plan.BootVmlinux = built.BzImage, built.Vmlinux, built.BootVmlinux
+	return nil
+}
+
+// initramfs writes our own guest root, unless the plan brings one or wants none.
+func (b *boot) initramfs() error {
+	switch b.plan.Initrd {
+	case "none":
+		return nil
+	case "":
+	default:
+		b.initrd = b.plan.Initrd
+		return nil
+	}
+	busybox, err := images.FindBusybox()
+	if err != nil {
+		return err
+	}
+	b.marker = images.NewMarker()
+	data, err := images.Build(images.Spec{Busybox: busybox, Marker: b.marker, Run: b.plan.Run})
+	if err != nil {
+		return err
+	}
+	b.initrd, err = b.artifacts.write("initrd.cpio", data)
+	return err
+}
+
+// start brings up QEMU, stopped before its first instruction, and opens the vmlinux meanwhile.
+func (b *boot) start(ctx context.Context) error {
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		if b.plan.Vmlinux != "" {
+			b.kernel, err = kernel.Open(b.plan.Vmlinux)
+		}
+		opened <- err
+	}()
+	err := b.startMachine(ctx)
+	if oerr := <-opened; oerr != nil {
+		return oerr
+	}
+	return err
+}
+
+// watch lets the machine go until the boot is over.
+func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
+	b.progress.stage("boot", b.machineNote())
+	in := watch.Input{
+		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
+		Until: b.plan.Until, Timeout: b.plan.Timeout, Linger: b.plan.Run != "",
+		Stage: func(string, time.Duration) {},
+	}
+	if b.kernel != nil {
+		in.Symbols = b.kernel
+	}
+	if b.marker != "" {
+		in.Marker = images.MarkerLine(b.marker)
+	}
+	return watch.Wait(ctx, in)
+}
+
+// locate finds the kernel in RAM once it is settled there.
+func (b *boot) locate() *guest.Placement {
+	if b.kernel == nil {
+		return nil
+	}
+	p, m := b.kernel.Find(b.ram)
+	b.match = max(b.match, m)
+	if m != guest.SameBuild || !p.Settled {
+		return nil
+	}
+	b.place = &p
+	return &p
+}
+
+func (b *boot) openLog(p guest.Placement) watch.Log {
+	ring, ok := b.kernel.Log(b.kernel.Memory(b.ram, p), p)
+	if !ok {
+		return nil
+	}
+	return logWatch{ring}
+}
+
+// examine asks what died, where and why, and completes the result.
+func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, error) {
+	b.progress.stage("caught", stop.String())
+	begin := time.Now()
+	if b.place == nil && b.kernel != nil {
+		// A death while the kernel is being started: what is known of its place is better than nothing.
+		if p, m := b.kernel.Find(b.ram); m == guest.SameBuild {
+			b.place = &p
+		}
+	}
+	if b.place == nil {
+		if err := b.checkBuild(); err != nil {
+			return verdict.Result{}, err
+		}
+	}
+	scene := autopsy.Scene{Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place,
+		Source: b.source, Patched: b.patched}
+	r, err := scene.Examine(ctx)
+	if err != nil {
+		return verdict.Result{}, lost(err)
+	}
+	b.complete(&r, stop.After)
+	r.Timing.Examine = time.Since(begin).Seconds()
+	return r, b.save(&r)
+}
+
+// close ends the machine. It runs on every way out, a panic of ours included.
+func (b *boot) close() {
+	if b.stub != nil {
+		_ = b.stub.Close() // QEMU ends in any case
+	}
+	if b.machine != nil {
+		_ = b.machine.Close()
+	}
+	if b.ram != nil {
+		_ = b.ram.Close()
+	}
+	if b.kernel != nil {
+		_ = b.kernel.Close()
+	}
+}
+
+func lost(err error) error {
+	if blame.Of(err) != blame.Unknown || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &blame.Error{Kind: blame.Infrastructure, Msg: "examine: the machine does not answer: " + err.Error(), Err: err}
+}

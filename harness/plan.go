@@ -1,0 +1,64 @@
+package harness
+
+import (
+	"time"
+
+	"kcatch/harness/verdict"
+	"kcatch/kernels"
+)
+
+// Plan is one boot, decided. Paths are absolute or relative to the working directory; a Plan reads no environment.
+type Plan struct {
+	// Build says what to build; nil boots Kernel as it is.
+	Build *kernels.Request
+	// Kernel is a bzImage, or empty to boot Vmlinux by PVH. Vmlinux gives symbols; without it the report is reduced.
+	Kernel, Vmlinux string
+	// BootVmlinux is arch/x86/boot/compressed/vmlinux, for deaths in the decompressor.
+	BootVmlinux string
+	// Initrd is a file, "none", or empty for our own initramfs, which runs Run in the guest when that is not empty.
+	Initrd string
+	Run    string
+
+	Append  string // the end of the guest's command line
+	Machine string // q35, pc, microvm
+	Memory  uint64 // bytes
+	CPUs    int
+	Accel   string // auto, tcg, kvm
+	QEMU    string // binary; empty: qemu-system-x86_64 from PATH
+	QEMUArg []string
+
+	Until   string // init, console or a symbol
+	Timeout time.Duration
+	FailOn  []verdict.Class // survived events that make a boot bad
+
+	Out   string // artifact directory; empty: a new one in the user's state directory
+	Cache string // empty: the user's cache directory
+}
+
+// Progress is told what Boot is doing. Every field may be nil.
+type Progress struct {
+	// Stage begins a stage: source, patch, configure, build, boot, caught. note is for a person.
+	Stage func(stage, note string)
+	// Step counts within a stage; total is zero when unknown.
+	Step func(stage string, done, total int)
+	// Say is a single remark that is not part of a stage (the accelerator and why).
+	Say func(line string)
+}
+
+func (p Progress) stage(name, note string) {
+	if p.Stage != nil {
+		p.Stage(name, note)
+	}
+}
+
+func (p Progress) step(name string, done, total int) {
+	if p.Step != nil {
+		p.Step(name, done, total)
+	}
+}
+
+func (p Progress) say(line string) {
+	if p.Say != nil {
+		p.Say(line)
+	}
+}

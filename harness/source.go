@@ -1,0 +1,67 @@
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"kcatch/internal/blame"
+	"kcatch/kernels"
+)
+
+// source is the text of a file of the tree as it was built: from the build, or from the tree the vmlinux itself names.
+func (b *boot) source(file string) ([]byte, error) {
+	if b.built.Key != "" {
+		return b.built.Source(file)
+	}
+	if b.kernel == nil || !filepath.IsLocal(file) {
+		return nil, os.ErrNotExist
+	}
+	return os.ReadFile(filepath.Join(b.kernel.TreePrefix(), file))
+}
+
+// patched names the patch that added a line with text to file, or is empty.
+func (b *boot) patched(file, text string) string {
+	for _, p := range b.built.Patches {
+		if p.Adds(file, text) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// checkBuild finds out, after a boot in which the kernel was not found in RAM, whether the vmlinux is of another build:
+// then nothing can be said with it, and it is refused by name.
+func (b *boot) checkBuild() error {
+	if b.kernel == nil || b.plan.Kernel == "" || !b.kernel.Findable() {
+		return nil
+	}
+	image, err := kernels.ReadBzImage(b.plan.Kernel)
+	if err != nil {
+		return err
+	}
+	have, err := image.BuildID()
+	if err != nil || have == "" || have == b.kernel.BuildID() {
+		return nil // nothing is known against it
+	}
+	return blame.New(blame.Usage, b.plan.Vmlinux+": not the vmlinux of "+b.plan.Kernel+": build-id "+orNone(b.kernel.BuildID())+
+		", the kernel's is "+have, "give the vmlinux that was linked together with this bzImage")
+}
+
+// checkVersions compares what both files say of themselves, before anything is started. It costs nothing and refuses
+// a vmlinux of another release or build.
+func checkVersions(image *kernels.BzImage, vmlinux, banner string) error {
+	version := strings.Fields(image.KernelVersion())
+	text := strings.Fields(banner) // Linux version RELEASE (BY@HOST) (COMPILER) #1 SMP DATE
+	if len(version) == 0 || len(text) < 3 || version[0] == text[2] {
+		return nil
+	}
+	return blame.New(blame.Usage, vmlinux+": is of "+text[2]+", but the kernel is "+version[0], "give the vmlinux that was linked together with this bzImage")
+}
+
+func orNone(id string) string {
+	if id == "" {
+		return "none"
+	}
+	return id
+}

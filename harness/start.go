@@ -1,0 +1,102 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"kcatch/gdb/guest"
+	"kcatch/gdb/rsp"
+	"kcatch/harness/machine"
+	"kcatch/images"
+)
+
+// console is the beginning of the guest's command line; what our init needs and the plan's own end follow, and nothing
+// else is added.
+const console = "console=ttyS0"
+
+// commandLine is the guest's command line. Later words win in the kernel, so the plan's own come last.
+func commandLine(plan Plan) string {
+	return strings.TrimSpace(console + " " + plan.Append)
+}
+
+// spec is the machine of the plan.
+func (b *boot) spec() machine.Spec {
+	kernel := b.plan.Kernel
+	if kernel == "" {
+		kernel = b.plan.Vmlinux // by PVH
+	}
+	return machine.Spec{
+		QEMU: b.plan.QEMU, Machine: b.plan.Machine, Memory: b.plan.Memory, CPUs: b.plan.CPUs, Accel: b.accel,
+		Kernel: kernel, Initrd: b.initrd, Append: commandLine(b.plan), Extra: b.plan.QEMUArg,
+	}
+}
+
+// startMachine starts QEMU, connects to its stub, and maps its RAM.
+func (b *boot) startMachine(ctx context.Context) error {
+	var err error
+	accel := machine.TCG
+	b.accel = accel
+	if b.machine, err = machine.Start(ctx, b.spec(), machine.Options{ConsoleLog: b.artifacts.path("console.log")}); err != nil {
+		return err
+	}
+	b.stub = rsp.New(b.machine.GDBConn(), rsp.Options{KVM: accel == machine.KVM})
+	if err := b.stub.Handshake(ctx); err != nil {
+		return err
+	}
+	b.ram, err = guest.OpenRAM(b.machine.RAMPath(), guest.LayoutFor(b.plan.Machine, b.plan.Memory))
+	return err
+}
+
+// machineNote describes the machine in a few words: "q35, 256M, 1 vCPU, tcg".
+func (b *boot) machineNote() string {
+	vcpus := fmt.Sprintf("%d vCPUs", b.plan.CPUs)
+	if b.plan.CPUs == 1 {
+		vcpus = "1 vCPU"
+	}
+	return fmt.Sprintf("%s, %dM, %s, %s", b.plan.Machine, b.plan.Memory>>20, vcpus, b.accel)
+}
+
+// rerunScript is a shell script that boots the same machine by hand: the serial line on the terminal, a GDB stub on a
+// socket beside the script, more arguments for QEMU (-S to wait for gdb) from the command line.
+func (b *boot) rerunScript() string {
+	return fmt.Sprintf(`#!/bin/sh
+# Boots the same machine again; the serial line is on the terminal, Ctrl-A x ends it. Arguments go to QEMU: -S waits for gdb.
+cd "$(dirname "$0")" || exit
+exec %s \
+	-chardev socket,id=gdb0,path=gdb.sock,server=on,wait=off -gdb chardev:gdb0 "$@"
+`, b.spec().ShellCommand())
+}
+
+// DryRun is the QEMU command line of the plan, as a person would type it. Of a kernel that is yet to be built it names
+// the place.
+func DryRun(plan Plan) (string, error) {
+	b := &boot{plan: plan, accel: machine.TCG, initrd: plan.Initrd}
+	if plan.Accel == string(machine.KVM) {
+		b.accel = machine.KVM
+	}
+	switch plan.Initrd {
+	case "none":
+		b.initrd = ""
+	case "":
+		b.initrd = "INITRAMFS"
+	}
+	if plan.Build != nil {
+		b.plan.Kernel = "BZIMAGE"
+	}
+	if _, err := images.FindBusybox(); err != nil && plan.Initrd == "" {
+		return "", err
+	}
+	return b.spec().ShellCommand(), b.spec().Validate()
+}
+
+// checkMachine looks at the part of the plan that is the machine, before anything is started.
+func checkMachine(plan Plan) error {
+	if plan.Initrd == "" {
+		if _, err := images.FindBusybox(); err != nil {
+			return err
+		}
+	}
+	b := &boot{plan: plan, accel: machine.TCG}
+	return b.spec().Validate()
+}

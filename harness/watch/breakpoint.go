@@ -1,0 +1,136 @@
+package watch
+
+import (
+	"context"
+	"time"
+
+	"kcatch/gdb/rsp"
+	"kcatch/gdb/vmlinux"
+)
+
+// point is a place in the kernel whose passing tells something.
+type point struct {
+	symbol string
+	link   vmlinux.Addr
+	until  bool // this is what --until names
+	hits   int
+	out    bool // taken out again
+}
+
+// sharpening are the functions whose entry makes the watch quicker. early_fixup_exception(regs, trapnr) in
+// arch/x86/mm/extable.c has the vector in RSI, which is nowhere in memory later.
+var sharpening = []string{"early_fixup_exception"}
+
+// points resolves the places to watch in the kernel's own symbols; there are none without a vmlinux.
+func points(k Symbols, until string) []point {
+	if k == nil {
+		return nil
+	}
+	var ps []point
+	for _, name := range sharpening {
+		if s, ok := k.Symbol(name); ok {
+			ps = append(ps, point{symbol: name, link: s.Addr})
+		}
+	}
+	if until != "init" && until != "console" {
+		if s, ok := k.Symbol(until); ok {
+			ps = append(ps, point{symbol: until, link: s.Addr, until: true})
+		}
+	}
+	return ps
+}
+
+// insert puts the points into the stub for a KASLR slide in bytes.
+func (w *watch) insert(ctx context.Context, slide uint64) error {
+	for i := range w.points {
+		if w.points[i].out {
+			continue
+		}
+		if err := w.in.Stub.Insert(ctx, w.points[i].at(slide)); err != nil {
+			return lost(err)
+		}
+	}
+	w.inserted, w.slide = len(w.points) > 0, slide
+	return nil
+}
+
+func (p point) at(slide uint64) rsp.Breakpoint {
+	return rsp.Breakpoint{Kind: rsp.Hardware, Addr: uint64(p.link) + slide, Len: 1}
+}
+
+// arm moves the points to where the kernel turned out to be. Before the kernel was found they stood at slide zero,
+// which is right for nokaslr and PVH boots; moving costs one stop of about a millisecond.
+func (w *watch) arm(ctx context.Context) error {
+	if !w.inserted || w.placement.Slide == w.slide {
+		return nil
+	}
+	if _, err := w.in.Stub.Interrupt(ctx); err != nil {
+		return lost(err)
+	}
+	return w.move(ctx)
+}
+
+// move takes the points out of a stopped machine, puts them in at the kernel's slide, and lets it go on.
+func (w *watch) move(ctx context.Context) error {
+	for _, p := range w.points {
+		if p.out {
+			continue
+		}
+		if err := w.in.Stub.Remove(ctx, p.at(w.slide)); err != nil {
+			return lost(err)
+		}
+	}
+	if err := w.insert(ctx, w.placement.Slide); err != nil {
+		return err
+	}
+	return w.resume(ctx)
+}
+
+// stopped handles a stop that was not asked for: a breakpoint, or a machine that QEMU froze.
+func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
+	if s.Reason() != rsp.ReasonBreak {
+		return nil // frozen; the QMP event says why
+	}
+	regs, err := w.in.Stub.Registers(ctx, s.Thread)
+	if err != nil {
+		return lost(err)
+	}
+	w.locate()
+	known := w.placement != nil && w.placement.Slide == w.slide
+	for i := range w.points {
+		p := &w.points[i]
+		if uint64(p.link)+w.slide != regs.RIP || !known {
+			continue
+		}
+		p.hits++
+		w.hits = append(w.hits, Hit{Symbol: p.symbol, CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)})
+		w.sharpTo = time.Now().Add(sharp)
+		w.progress()
+		if p.until {
+			w.reached = true
+			return nil
+		}
+		if p.hits >= maxHits {
+			if err := w.in.Stub.Remove(ctx, p.at(w.slide)); err != nil {
+				return lost(err)
+			}
+			p.out = true
+		}
+	}
+	// Resuming at a breakpoint hits it again at once; QEMU ignores breakpoints while stepping (accel/tcg/cpu-exec.c).
+	if _, err := w.in.Stub.StepOver(ctx, s.Thread); err != nil {
+		return lost(err)
+	}
+	if w.placement != nil && w.placement.Slide != w.slide {
+		return w.move(ctx)
+	}
+	return w.resume(ctx)
+}
+
+// resume lets the machine go on, unless QEMU froze it meanwhile: then the stub would never answer.
+func (w *watch) resume(ctx context.Context) error {
+	if err := w.in.Stub.Continue(ctx); err != nil {
+		return lost(err)
+	}
+	return nil
+}

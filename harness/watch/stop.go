@@ -1,0 +1,64 @@
+package watch
+
+import (
+	"fmt"
+	"time"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/guest"
+	"kcatch/harness/machine"
+	"kcatch/harness/verdict"
+)
+
+// Kind is how the watch ended. The zero value is invalid.
+type Kind int
+
+// The ends of a watch.
+const (
+	Reached  Kind = iota + 1 // what --until names was reached
+	Dead                     // every vCPU in the kernel is halted with interrupts off
+	Shutdown                 // the guest reset or powered off; the machine is frozen as it was
+	Panicked                 // QEMU was told of a panic (pvpanic)
+	Stuck                    // no progress for long enough to say so
+	TimedOut                 // the time for one boot is over
+)
+
+// Stop is the end of a watch. The machine stands still.
+type Stop struct {
+	Kind      Kind
+	Reason    string        // QMP's reason of a shutdown: guest-reset, guest-shutdown…
+	After     time.Duration // since the machine was let go
+	Quiet     time.Duration // how long there had been no progress
+	Placement *guest.Placement
+	CPUs      []machine.CPUState // as they stand
+	Hits      []Hit
+	Marks     []verdict.Mark
+	Marker    bool // our init's marker was seen
+}
+
+// Hit is a breakpoint that was passed: the vCPU's registers at the entry of Symbol.
+type Hit struct {
+	Symbol string
+	CPU    int
+	Regs   amd64.Registers
+	After  time.Duration
+}
+
+// String is the stop in words.
+func (s Stop) String() string {
+	switch s.Kind {
+	case Reached:
+		return "reached what was asked for"
+	case Dead:
+		return "halted with interrupts off"
+	case Shutdown:
+		return "the guest shut down (" + s.Reason + ")"
+	case Panicked:
+		return "the guest reported a panic"
+	case Stuck:
+		return fmt.Sprintf("no progress for %.0f s", s.Quiet.Seconds())
+	case TimedOut:
+		return fmt.Sprintf("not there after %.0f s", s.After.Seconds())
+	}
+	return "invalid"
+}

@@ -1,0 +1,338 @@
+package watch
+
+import (
+	"context"
+	"time"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/guest"
+	"kcatch/gdb/rsp"
+	"kcatch/gdb/vmlinux"
+	"kcatch/harness/machine"
+	"kcatch/harness/verdict"
+	"kcatch/internal/blame"
+)
+
+// Machine is what the watch asks of QEMU. *machine.Machine satisfies it.
+type Machine interface {
+	CPUs(ctx context.Context) ([]machine.CPUState, error)
+	Events() <-chan machine.Event
+	Exited() <-chan struct{}
+	ExitError() error
+	CPUTime() time.Duration
+}
+
+// Stub is what the watch asks of the GDB stub. *rsp.Client satisfies it.
+type Stub interface {
+	Insert(ctx context.Context, b rsp.Breakpoint) error
+	Remove(ctx context.Context, b rsp.Breakpoint) error
+	Continue(ctx context.Context) error
+	Interrupt(ctx context.Context) (rsp.Stop, error)
+	StepOver(ctx context.Context, t rsp.Thread) (rsp.Stop, error)
+	Registers(ctx context.Context, t rsp.Thread) (amd64.Registers, error)
+	Stops() <-chan rsp.Stop
+	Running() bool
+}
+
+// Console is what the watch asks of the serial line.
+type Console interface {
+	Contains(text string) bool // whether text has appeared since the start
+	Bytes() int64              // received so far
+}
+
+// Log is what the watch asks of the printk ring; it may be read while the guest runs.
+type Log interface {
+	Head() (uint64, error)              // grows with every record
+	Contains(text string) (bool, error) // among the records that are in the ring now
+}
+
+// Symbols resolves names to link addresses. *vmlinux.File satisfies it.
+type Symbols interface {
+	Symbol(name string) (vmlinux.Symbol, bool)
+}
+
+// Input is a machine at its first instruction, and what to wait for.
+type Input struct {
+	Machine Machine
+	Stub    Stub
+	Console Console
+	// Symbols is nil when there is no vmlinux: then nothing but the console and the vCPUs' state is watched.
+	Symbols Symbols
+	// Locate finds the kernel in the guest's RAM, or returns nil; it costs about 0.1 ms and is asked until it succeeds.
+	Locate func() *guest.Placement
+	// OpenLog is called once, when the kernel's place is known; nil when the kernel has no log that can be read.
+	OpenLog func(guest.Placement) Log
+	// Until is init, console or the name of a symbol.
+	Until string
+	// Marker is the text that our init prints. With Linger the boot goes on after it, to the guest's own shutdown.
+	Marker  string
+	Linger  bool
+	Timeout time.Duration
+	// Stage is told when the boot is seen to reach a new stage.
+	Stage func(name string, after time.Duration)
+}
+
+// The watch's own timing. Each is a bound on how late it is, never on how slow a kernel may be.
+const (
+	tick       = 2 * time.Millisecond  // RAM is looked at
+	poll       = 20 * time.Millisecond // vCPUs are looked at
+	fastPoll   = 2 * time.Millisecond  // the same, once one looks dead
+	sharp      = 100 * time.Millisecond
+	maxHits    = 256             // a breakpoint hit more often than this is taken out
+	stopGrace  = 2 * time.Second // for the stub to say that a frozen machine stands still
+	panicGrace = 300 * time.Millisecond
+	quietLimit = 48 * time.Second // no progress for this long is a hang: longer than a 30 s pause, shorter than a minute
+)
+
+// Wait lets the machine go and returns when the boot is over, with the machine stopped. The error, if any, is of our own
+// world (QEMU gone, a silent socket, a cancelled context); then there is no verdict on the kernel.
+func Wait(ctx context.Context, in Input) (Stop, error) {
+	w := &watch{in: in, points: points(in.Symbols, in.Until)}
+	if err := w.insert(ctx, 0); err != nil {
+		return Stop{}, err
+	}
+	if err := in.Stub.Continue(ctx); err != nil {
+		return Stop{}, lost(err)
+	}
+	w.start = time.Now()
+	w.progressAt = w.start
+	stop, err := w.run(ctx)
+	if err != nil {
+		return Stop{}, err
+	}
+	if err := w.standStill(ctx); err != nil {
+		return Stop{}, err
+	}
+	stop.After = time.Since(w.start)
+	if cpus, err := in.Machine.CPUs(ctx); err == nil {
+		stop.CPUs = cpus
+	}
+	w.locate()
+	stop.Placement, stop.Hits, stop.Marks, stop.Marker = w.placement, w.hits, w.marks, w.marker
+	return stop, nil
+}
+
+// watch is what has been seen so far.
+type watch struct {
+	in     Input
+	points []point
+	start  time.Time
+
+	placement *guest.Placement
+	inserted  bool   // the points are in the stub
+	slide     uint64 // at which they were inserted
+	log       Log
+	logHead   uint64
+
+	cpus     []machine.CPUState
+	polledAt time.Time
+	deadFor  int       // polls in a row in which every vCPU of the kernel was halted for good
+	sharpTo  time.Time // until then vCPUs are polled quickly
+
+	bytes       int64
+	progressAt  time.Time
+	progressCPU time.Duration // QEMU's CPU time at progressAt
+
+	hits    []Hit
+	reached bool // the --until symbol was hit
+	marker  bool
+	panicAt time.Time // when the panic's text was first seen
+	event   *machine.Event
+	marks   []verdict.Mark
+}
+
+// run waits until a judge finds that the boot is over.
+func (w *watch) run(ctx context.Context) (Stop, error) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return Stop{}, context.Cause(ctx)
+		case <-w.in.Machine.Exited():
+			return Stop{}, w.in.Machine.ExitError()
+		case e := <-w.in.Machine.Events():
+			w.event = telling(w.event, e)
+		case s, ok := <-w.in.Stub.Stops():
+			if !ok {
+				return Stop{}, w.connectionLost()
+			}
+			if err := w.stopped(ctx, s); err != nil {
+				return Stop{}, err
+			}
+		case <-ticker.C:
+			if err := w.look(ctx); err != nil {
+				return Stop{}, err
+			}
+		}
+		if stop, over := w.judge(time.Now()); over {
+			return stop, nil
+		}
+	}
+}
+
+// telling keeps the first event that can end a boot.
+func telling(have *machine.Event, e machine.Event) *machine.Event {
+	if have != nil {
+		return have
+	}
+	switch e.Name {
+	case "SHUTDOWN", "GUEST_PANICKED":
+		return &e
+	}
+	return nil
+}
+
+// look takes the samples that are due.
+func (w *watch) look(ctx context.Context) error {
+	if !w.in.Stub.Running() {
+		return nil
+	}
+	if w.locate() {
+		if err := w.arm(ctx); err != nil {
+			return err
+		}
+	}
+	w.readLog()
+	w.readConsole()
+	every := poll
+	if w.deadFor > 0 || time.Now().Before(w.sharpTo) {
+		every = fastPoll
+	}
+	if time.Since(w.polledAt) < every {
+		return nil
+	}
+	cpus, err := w.in.Machine.CPUs(ctx)
+	if err != nil {
+		if w.gone() {
+			return w.in.Machine.ExitError()
+		}
+		return lost(err)
+	}
+	w.cpus, w.polledAt = cpus, time.Now()
+	if allHaltedForGood(cpus) {
+		w.deadFor++
+	} else {
+		w.deadFor = 0
+	}
+	return nil
+}
+
+// locate looks for the kernel in RAM and reports whether it has just been found.
+func (w *watch) locate() bool {
+	if w.placement != nil || w.in.Locate == nil {
+		return false
+	}
+	p := w.in.Locate()
+	if p == nil {
+		return false
+	}
+	w.placement = p
+	w.mark("kernel")
+	if w.in.OpenLog != nil {
+		w.log = w.in.OpenLog(*p)
+	}
+	return true
+}
+
+func (w *watch) readLog() {
+	if w.log == nil {
+		return
+	}
+	head, err := w.log.Head()
+	if err != nil || head == w.logHead {
+		return
+	}
+	w.logHead = head
+	w.progress()
+	if !w.marker && w.in.Marker != "" {
+		if ok, _ := w.log.Contains(w.in.Marker); ok {
+			w.sawMarker()
+		}
+	}
+	if w.panicAt.IsZero() {
+		if ok, _ := w.log.Contains(panicText); ok {
+			w.panicAt = time.Now()
+		}
+	}
+}
+
+// panicText is what panic() prints before anything else (kernel/panic.c).
+const panicText = "Kernel panic - not syncing"
+
+func (w *watch) readConsole() {
+	n := w.in.Console.Bytes()
+	if n == w.bytes {
+		return
+	}
+	if w.bytes == 0 {
+		w.mark("console")
+	}
+	w.bytes = n
+	w.progress()
+	if !w.marker && w.in.Marker != "" && w.in.Console.Contains(w.in.Marker) {
+		w.sawMarker()
+	}
+	if w.panicAt.IsZero() && w.in.Console.Contains(panicText) {
+		w.panicAt = time.Now()
+	}
+}
+
+func (w *watch) sawMarker() {
+	w.marker = true
+	w.mark("init")
+}
+
+func (w *watch) progress() {
+	w.progressAt, w.progressCPU = time.Now(), w.in.Machine.CPUTime()
+}
+
+func (w *watch) mark(name string) {
+	after := time.Since(w.start)
+	w.marks = append(w.marks, verdict.Mark{Stage: name, Seconds: after.Seconds()})
+	if w.in.Stage != nil {
+		w.in.Stage(name, after)
+	}
+}
+
+// standStill stops the machine, unless it already stands.
+func (w *watch) standStill(ctx context.Context) error {
+	if !w.in.Stub.Running() {
+		return nil
+	}
+	if w.event != nil { // frozen by QEMU; its stop reply is on the way
+		select {
+		case <-w.in.Stub.Stops():
+			return nil
+		case <-time.After(stopGrace):
+		}
+	}
+	if _, err := w.in.Stub.Interrupt(ctx); err != nil {
+		return lost(err)
+	}
+	return nil
+}
+
+func (w *watch) gone() bool {
+	select {
+	case <-w.in.Machine.Exited():
+		return true
+	case <-time.After(stopGrace / 4):
+		return false
+	}
+}
+
+// connectionLost is the error for a stub that hung up: QEMU's own if it ended, else the socket's.
+func (w *watch) connectionLost() error {
+	if w.gone() {
+		return w.in.Machine.ExitError()
+	}
+	return blame.New(blame.Infrastructure, "watch: the connection to QEMU's gdb stub was lost while QEMU runs", "")
+}
+
+func lost(err error) error {
+	if blame.Of(err) != blame.Unknown {
+		return err
+	}
+	return &blame.Error{Kind: blame.Infrastructure, Msg: "watch: QEMU does not answer: " + err.Error(), Err: err}
+}
