@@ -145,10 +145,10 @@ func (f *File) Bytes(a Addr, n int) ([]byte, error) {
 }
 
 func (f *File) sectionBytes(s *elf.Section) []byte {
-	if s.Type == elf.SHT_NOBITS || s.Flags&elf.SHF_COMPRESSED != 0 {
+	if s.Flags&elf.SHF_COMPRESSED != 0 {
 		return nil
 	}
-	return f.data[s.Offset : s.Offset+s.FileSize]
+	return (&section{elf: s, file: f.data}).raw()
 }
 
 // CString returns the bytes at a up to a NUL, without it, and at most max of them.
