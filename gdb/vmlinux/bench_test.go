@@ -13,7 +13,7 @@ import (
 	"kcatch/internal/fixtures"
 )
 
-// chain is the stack of a kernel that dies in free_area_init, with neighbours, as {function, offset}: 15 addresses in 11 units.
+// chain is the stack of a kernel that dies in free_area_init, with neighbours, as {function, offset}: 15 addresses.
 var chain = []struct {
 	function string
 	offset   Addr

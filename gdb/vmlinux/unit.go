@@ -41,7 +41,6 @@ type unitHeader struct {
 
 const (
 	unitCompile  = 0x01
-	unitPartial  = 0x03
 	unitSkeleton = 0x04
 )
 
