@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,15 +10,31 @@ import (
 	"kcatch/kernels"
 )
 
-// source is the text of a file of the tree as it was built: from the build, or from the tree the vmlinux itself names.
+// source is the text of a file of the tree as it was built: from the build, or from the tree that a foreign vmlinux
+// itself names, unless the file there is newer than the vmlinux.
 func (b *boot) source(file string) ([]byte, error) {
+	if b.built.Key == "" {
+		b.built, _ = kernels.OpenBuild(b.plan.Vmlinux)
+	}
 	if b.built.Key != "" {
 		return b.built.Source(file)
 	}
-	if b.kernel == nil || !filepath.IsLocal(file) {
+	if b.kernel == nil || !filepath.IsLocal(file) || b.kernel.TreePrefix() == "" {
 		return nil, os.ErrNotExist
 	}
-	return os.ReadFile(filepath.Join(b.kernel.TreePrefix(), file))
+	path := filepath.Join(b.kernel.TreePrefix(), file)
+	text, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	elf, err := os.Stat(b.plan.Vmlinux)
+	if err != nil {
+		return nil, err
+	}
+	if text.ModTime().After(elf.ModTime()) {
+		return nil, fmt.Errorf("source: %s: has changed since the vmlinux was built", path)
+	}
+	return os.ReadFile(path)
 }
 
 // patched names the patch that added a line with text to file, or is empty.

@@ -51,9 +51,6 @@ func Judge(e *Evidence) Finding {
 	return Finding{Class: verdict.Hang, Hang: verdict.Spin, Frame: -1, What: "stopped for a reason no rule knows: " + e.Stop.String()}
 }
 
-// earlyHandlers are the C and assembly handlers of the early IDT (arch/x86/kernel/head_64.S, head64.c, mm/extable.c).
-var earlyHandlers = []string{"early_fixup_exception", "do_early_exception", "early_idt_handler_common", "early_idt_handler_array"}
-
 // earlyException: a vCPU is dead inside the early IDT's handlers. When the handler itself faulted there are several
 // exception frames; the outermost one is the cause.
 func earlyException(e *Evidence) *Finding {
@@ -162,7 +159,7 @@ func panicked(e *Evidence) *Finding {
 
 // panicText is the kernel's own text, from the log in memory: "Kernel panic - not syncing: %s" (kernel/panic.c).
 func panicText(e *Evidence) string {
-	for _, r := range slices.Backward(e.Log) {
+	for _, r := range e.Log { // the first: "---[ end Kernel panic" repeats it
 		if _, text, ok := strings.Cut(r.Text, "Kernel panic - not syncing: "); ok && text != "" {
 			line, _, _ := strings.Cut(text, "\n")
 			return line

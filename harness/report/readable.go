@@ -2,7 +2,11 @@ package report
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
+
+	"kcatch/harness/verdict"
 )
 
 // The text that dump_page() prints of a VM_BUG_ON_PAGE is the stringified condition after macro expansion, cut at the
@@ -38,4 +42,13 @@ func readable(text, assertion string) string {
 		}
 	}
 	return fmt.Sprintf("%s%s%s(%s)  [macro-expanded, %d characters]", text[:at], dumpReason, name, what, len(expansion))
+}
+
+// dumpLine matches the records of the kernel's own register dump and call trace (arch/x86/kernel/dumpstack.c,
+// process_64.c): the report has both, symbolized, above.
+var dumpLine = regexp.MustCompile(`^(CPU: \d+ .*(PID|Comm):|Hardware name: |(RIP|RSP|RAX|RBX|RCX|RDX|RSI|RDI|RBP|R\d\d|R\d|FS|CS|CR2|DR\d|Code|PKRU): |Call Trace:$| *</?(TASK|IRQ|NMI|#\w+)>$| (\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+)`)
+
+// withoutDump leaves out the records that only repeat the registers and the chain.
+func withoutDump(log []verdict.LogLine) []verdict.LogLine {
+	return slices.DeleteFunc(slices.Clone(log), func(l verdict.LogLine) bool { return dumpLine.MatchString(l.Text) })
 }

@@ -130,3 +130,21 @@ func TestJSONReadsBack(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutDumpKeepsWhatIsSaid(t *testing.T) {
+	var log []verdict.LogLine
+	for _, s := range []string{
+		"flags: 0x0(zone=0)", "kernel BUG at include/linux/page-flags.h:503!", "CPU: 0 PID: 0 Comm: swapper Not tainted 6.1.192-kcatch #1",
+		"RIP: 0010:init_unavailable_range+0xb3/0x121", "Code: ea 48", "R13: ffffffff8c6a0640 R14: 0", "R08: 1", "Call Trace:", " <TASK>",
+		" ? free_area_init+0xa4c/0xac4", " </TASK>", "RAMDISK: [mem 0x0fdfb000-0x0ffdffff]",
+	} {
+		log = append(log, verdict.LogLine{Text: s})
+	}
+	var got []string
+	for _, l := range withoutDump(log) {
+		got = append(got, l.Text)
+	}
+	if want := "flags: 0x0(zone=0)|kernel BUG at include/linux/page-flags.h:503!|RAMDISK: [mem 0x0fdfb000-0x0ffdffff]"; strings.Join(got, "|") != want {
+		t.Errorf("left: %q", got)
+	}
+}

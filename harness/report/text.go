@@ -101,7 +101,7 @@ func (t *text) chains(r *verdict.Result) {
 		if len(r.CPUs) > 1 {
 			t.line("%s", t.style.dim(fmt.Sprintf("vCPU %d: %s", cpu.CPU, Clean(cpu.State, 0))))
 		}
-		t.frames(cpu.Frames)
+		t.frames(cpu.Frames, r.Cause)
 		if cpu.Stopped != "" {
 			t.line("     %s", t.style.dim("("+Clean(cpu.Stopped, 0)+")"))
 		}
@@ -112,12 +112,13 @@ func (t *text) tasks(r *verdict.Result) {
 	for _, task := range r.Tasks {
 		t.line("")
 		t.line("%s", t.style.dim(fmt.Sprintf("task %d %s, state %s", task.PID, Clean(task.Comm, 32), Clean(task.State, 8))))
-		t.frames(task.Frames)
+		t.frames(task.Frames, nil)
 	}
 }
 
 // frames prints a chain, innermost first, with a rule where an exception interrupted it.
-func (t *text) frames(frames []verdict.Frame) {
+// The instruction at fault stands on the rule of the exception that is the cause.
+func (t *text) frames(frames []verdict.Frame, cause *verdict.Cause) {
 	name, place := 0, 0
 	for _, f := range frames {
 		name = max(name, len(label(f)))
@@ -126,7 +127,11 @@ func (t *text) frames(frames []verdict.Frame) {
 	name, place = min(name, 40), min(place, 56)
 	for i, f := range frames {
 		if e := f.Exception; e != nil {
-			t.rule(e)
+			instruction := ""
+			if cause != nil && cause.Exception == e {
+				instruction = cause.Instruction
+			}
+			t.rule(e, instruction)
 		}
 		tail := ""
 		if f.Inline {
@@ -150,8 +155,11 @@ func (t *text) frames(frames []verdict.Frame) {
 	}
 }
 
-func (t *text) rule(e *verdict.Exception) {
+func (t *text) rule(e *verdict.Exception, instruction string) {
 	head := fmt.Sprintf(" ──  exception %s (%d)", e.Name, e.Vector)
+	if instruction != "" {
+		head += "  " + Clean(instruction, 60)
+	}
 	if e.Text != "" {
 		head += fmt.Sprintf("  %s, cr2 %s", e.Text, e.CR2)
 	}
@@ -232,13 +240,18 @@ func (t *text) log(r *verdict.Result) {
 	if r.Verdict != verdict.Bad || len(r.Log) == 0 {
 		return
 	}
-	tail := r.Log[max(0, len(r.Log)-logTail):]
+	told := withoutDump(r.Log)
+	tail := told[max(0, len(told)-logTail):]
 	assertion := ""
 	if r.Cause != nil && r.Cause.Assertion != nil {
 		assertion = r.Cause.Assertion.Text
 	}
 	t.line("")
-	t.line("%s", t.style.dim(fmt.Sprintf("the last %d of %d log records, read from memory:", len(tail), len(r.Log))))
+	left := ""
+	if n := len(r.Log) - len(told); n > 0 {
+		left = fmt.Sprintf("; without the kernel's own register dump of %d", n)
+	}
+	t.line("%s", t.style.dim(fmt.Sprintf("the last %d of %d log records, read from memory%s:", len(tail), len(r.Log), left)))
 	for _, l := range tail {
 		open := ""
 		if l.Open {
