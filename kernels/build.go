@@ -125,7 +125,7 @@ func (b *build) build(ctx context.Context) (Build, error) {
 		return Build{}, err
 	}
 	m := maker{build: b, slot: sl, lock: held}
-	config, err := m.configure(ctx)
+	config, err := m.configuration(ctx, src, o)
 	if err != nil {
 		return Build{}, err
 	}

@@ -130,6 +130,35 @@ func TestBuildSeesEveryChange(t *testing.T) {
 	}
 }
 
+// A changed .c does not run kconfig again; a changed Kconfig does, by the tree or by a patch.
+func TestConfigurationIsRemembered(t *testing.T) {
+	b, r := request(t)
+	confs := func() int {
+		list, _ := filepath.Glob(filepath.Join(b.Cache, "slots", "*", "confs"))
+		return strings.Count(readFile(t, list[0]), "conf")
+	}
+	mustBuild(t, &b, r)
+	for _, c := range []struct {
+		file string
+		want int
+	}{{"mm/a.c", 1}, {"mm/Kconfig.debug", 2}, {"include/linux/x.h", 2}, {"scripts/cc-version.sh", 3}, {"arch/x86/configs/x86_64_defconfig", 4}} {
+		writeFiles(t, r.Tree, map[string]string{c.file: "changed\n"})
+		if out := mustBuild(t, &b, r); out.Reused {
+			t.Errorf("%s: not built", c.file)
+		}
+		if got := confs(); got != c.want {
+			t.Errorf("%s: kconfig ran %d times, want %d", c.file, got, c.want)
+		}
+	}
+	diff := filepath.Join(t.TempDir(), "k.diff")
+	writeFiles(t, filepath.Dir(diff), map[string]string{"k.diff": "--- a/Kconfig\n+++ b/Kconfig\n@@ -1,2 +1,3 @@\n config X86_64\n+\t# x\n \tbool\n"})
+	r.Patches = []string{diff}
+	mustBuild(t, &b, r)
+	if got := confs(); got != 5 {
+		t.Errorf("a patched Kconfig: kconfig ran %d times", got)
+	}
+}
+
 func TestCompileError(t *testing.T) {
 	b, r := request(t)
 	writeFiles(t, r.Tree, map[string]string{"mm/a.c": "BREAK\n"})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,57 @@ import (
 	"kcatch/internal/blame"
 	"kcatch/kernels/kconfig"
 )
+
+// configuration is the final .config, remembered by what it depends on, so that a changed .c does not cost the seconds of kconfig.
+func (m maker) configuration(ctx context.Context, src source, o overlay) ([]byte, error) {
+	memo := filepath.Join(m.cache, "memo", m.configKey(src, o)+".config")
+	if text, err := os.ReadFile(memo); err == nil && len(text) > 0 {
+		return text, nil
+	}
+	text, err := m.configure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = writeAtomically(memo, func(w io.Writer) error { _, err := w.Write(text); return err })
+	return text, infra("cache", memo, err)
+}
+
+// configKey names what the final .config depends on: the request's part, the tools, and the files of the tree that kconfig reads.
+func (m maker) configKey(src source, o overlay) string {
+	var h hasher
+	h.add("config", recipe, m.tools, m.in.base, string(m.in.baseText))
+	for _, f := range m.in.fragments {
+		h.add("fragment", string(f.text))
+	}
+	h.add("make")
+	h.add(m.req.Make...)
+	if src.live() {
+		read := manifest{}
+		for p, e := range src.files {
+			if readByKconfig(p) {
+				read[p] = e
+			}
+		}
+		id := read.identity()
+		h.add("tree", string(id[:]))
+	} else {
+		h.add(src.identity)
+	}
+	for _, p := range o.names() {
+		if readByKconfig(p) {
+			h.add(p, string(o[p].Kind), string(o[p].Data))
+		}
+	}
+	return h.sum()
+}
+
+// readByKconfig reports whether a file can have a say in the configuration: Kconfig files, the scripts that their $(shell) calls run, the
+// makefiles that make their environment, the configurations that are part of the tree.
+func readByKconfig(p string) bool {
+	base := p[strings.LastIndexByte(p, '/')+1:]
+	return strings.HasPrefix(base, "Kconfig") || p == "Makefile" || strings.HasPrefix(p, "scripts/") || strings.HasPrefix(p, "arch/x86/Makefile") ||
+		strings.HasSuffix(base, ".config") || strings.HasSuffix(base, "defconfig") || strings.HasPrefix(base, "localversion")
+}
 
 // configure makes the final .config in an object tree of its own, so that the trees with objects are left alone until the key is known.
 func (m maker) configure(ctx context.Context) ([]byte, error) {

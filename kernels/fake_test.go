@@ -56,6 +56,9 @@ const fakeMake = `#!/bin/sh
 src=$2
 for a; do case $a in O=*) obj=${a#O=};; KCONFIG_ALLCONFIG=*) all=${a#*=};; esac; last=$a; done
 case $last in
+allnoconfig|x86_64_defconfig|olddefconfig) echo conf >> $src/../confs;;
+esac
+case $last in
 allnoconfig) { echo CONFIG_X86_64=y; cat "$all"; } > $obj/.config; exit;;
 x86_64_defconfig) echo CONFIG_X86_64=y > $obj/.config; exit;;
 olddefconfig) exit;;
