@@ -86,7 +86,15 @@ func dialMonitor(ctx context.Context, up net.Conn, path string) (*monitor, error
 func (m *monitor) drain(in <-chan qmp.Event) {
 	defer close(m.drained)
 	defer close(m.events)
+	second := false // the next fence is a pair's second
 	for e := range in {
+		if e.Event == fence {
+			if !second {
+				m.relay.atFence()
+			}
+			second = !second
+			continue
+		}
 		for sent := false; !sent; {
 			select {
 			case m.events <- eventFrom(e):
@@ -126,20 +134,17 @@ func (m *monitor) execute(ctx context.Context, command string, args, out any) er
 		return fmt.Errorf("qmp: %s: %w", command, err)
 	}
 	m.relay.begin(id)
-	defer m.relay.end()
 	stop := context.AfterFunc(ctx, func() { m.relay.giveUp(id) })
-	defer stop()
-	reply, err := m.mon.Run(append(request, '\n'))
-	if long := m.relay.long(); long != nil {
-		reply, err = long, nil
-	}
+	_, err = m.mon.Run(append(request, '\n'))
+	stop()
+	reply := m.relay.end()
 	switch {
-	case err != nil && (ctx.Err() != nil || m.relay.cause() != nil):
-		return m.lost(ctx, command, start)
-	case err != nil:
-		return fmt.Errorf("qmp: %s: %w", command, err)
+	case reply != nil:
+		return decodeReply(command, reply, out)
+	case ctx.Err() == nil && m.relay.cause() == nil:
+		return infra("qmp: "+command, fmt.Errorf("no reply: %v", err)) // go-qemu's own, such as a failed write
 	}
-	return decodeReply(command, reply, out)
+	return m.lost(ctx, command, start)
 }
 
 // lost says why there is no reply.
@@ -154,8 +159,7 @@ func (m *monitor) lost(ctx context.Context, command string, start time.Time) err
 	return fmt.Errorf("qmp: %s: %w", command, err)
 }
 
-// decodeReply is the last step, pure. go-qemu takes an error without a text for success, so errors are looked for here
-// again.
+// decodeReply is the last step, pure.
 func decodeReply(command string, reply []byte, out any) error {
 	var r struct {
 		Return json.RawMessage `json:"return"`

@@ -18,34 +18,44 @@ import (
 // connection. Lines pass through it one by one, and it keeps from the monitor what that cannot bear
 // (go-qemu ee9b0668d242, qmp/socket.go):
 //
-//	trap in SocketMonitor                                   what the relay does
-//	no deadline: Run waits for ever (PR #206)               answers in QEMU's place when the context ends, and drops the late reply
-//	an event before the handshake's reply is taken for it   holds events until the handshake is over
+//	trap in SocketMonitor                                     what the relay does
+//	no deadline: Run waits for ever (PR #206)                 replies in QEMU's place when the context ends, and drops the late reply
+//	an event before the handshake's reply is taken for it     holds events until the handshake is over
 //	(PR #210); what its decoder has buffered by then is lost
-//	Run returns scanner.Bytes(), which the next line        holds all that follows a reply until the caller has read it
-//	overwrites (#226)
-//	lines over 64 KiB end the connection (#159)             keeps a long reply aside and sends a short one; drops a long event
-//	a reply that nobody waits for blocks the listener       drops replies with another id than the command's
+//	Run returns scanner.Bytes(), which the next line          keeps every reply aside for the caller, and sends a stand-in with
+//	overwrites while Run reads it (#226)                      two fences behind it, see below
+//	lines over 64 KiB end the connection (#159)               so no reply is long there; an event that is, is dropped
+//	a reply that nobody waits for blocks the listener         drops replies with another id than the command's
+//
+// The fences are two events of ours. The monitor's listener hands them on by an unbuffered channel. Who drains that takes
+// the first, waits until Run has returned, and takes the second: until then the listener stands before it and reads
+// nothing. All three lines come in one write of under 100 bytes; should the listener's buffer (4 KiB or more) end amid
+// them, the rest goes to its beginning, far from the stand-in.
 type relay struct {
 	up   net.Conn // QEMU
 	down net.Conn // the monitor
 
 	mu    sync.Mutex
-	open  bool     // events may pass; false from a reply until it has been read
+	open  bool     // events may pass; false during the handshake and from a reply until Run has returned
 	held  [][]byte // events that wait, oldest first
 	id    string   // of the command whose reply is waited for; empty: none
 	hello bool     // the handshake is over
-	large []byte   // the reply that was kept aside
+	reply []byte   // QEMU's reply to the last command; nil: none, it was given up
+	stood bool     // the last command's stand-in has been sent
 	err   error    // why the connection is over
 
-	done chan struct{} // closed with err set
+	returned chan struct{} // a token for each stand-in: Run has returned
+	done     chan struct{} // closed with err set
 }
+
+// fence is the name of the relay's own events.
+const fence = "KCATCH_FENCE"
 
 const (
 	// maxLine bounds one line from QEMU. The longest known answer, query-qmp-schema, has 200 kB.
 	maxLine = 32 << 20
-	// maxShort is what the monitor's scanner takes, with room for its newline (bufio.MaxScanTokenSize).
-	maxShort = 60 << 10
+	// maxEvent is what the monitor's scanner takes, with room for its newline (bufio.MaxScanTokenSize).
+	maxEvent = 60 << 10
 	// maxHeld bounds the events that wait while a reply is read.
 	maxHeld = 1024
 	// stall is how long a write to either side may take: nobody is so slow who is alive.
@@ -54,7 +64,7 @@ const (
 
 var errMonitorClosed = errors.New("QEMU closed the connection")
 
-// newRelay dials nothing: up is connected to QEMU, and the monitor is expected to connect to path, soon.
+// listenRelay makes the socket that the monitor is to dial. Its name goes away with the listener.
 func listenRelay(path string) (*net.UnixListener, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -71,7 +81,7 @@ func startRelay(up net.Conn, l *net.UnixListener) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{up: up, down: down, done: make(chan struct{})}
+	r := &relay{up: up, down: down, returned: make(chan struct{}, 1), done: make(chan struct{})}
 	go r.fromQEMU()
 	go r.fromMonitor()
 	return r, nil
@@ -151,30 +161,30 @@ func (r *relay) fromQEMU() {
 // pass gives one line to the monitor, or keeps it from it.
 func (r *relay) pass(m message, line []byte) {
 	switch {
-	case m.event && len(line) > maxShort:
+	case m.event && len(line) > maxEvent:
 		// None is known that is nearly so long.
 	case m.event && !r.open:
 		if len(r.held) == maxHeld {
 			r.held = r.held[1:]
 		}
 		r.held = append(r.held, line)
-	case m.event, m.greeting:
+	case m.event, m.greeting && !r.hello:
 		r.send(line)
 	case !r.hello:
 		r.send(line) // the handshake's reply; events stay held until its end
 	case r.id == "" || m.id != r.id:
 		// A reply to a command that was given up.
-	case len(line) > maxShort:
-		r.large = line
-		r.reply(fmt.Appendf(nil, "{\"return\": {}, \"id\": %q}\n", r.id))
 	default:
-		r.reply(line)
+		r.answer(line)
 	}
 }
 
-func (r *relay) reply(line []byte) {
-	r.open, r.id = false, ""
-	r.send(line)
+// answer lets Run return: line is QEMU's reply, or nil.
+func (r *relay) answer(line []byte) {
+	r.reply = line
+	standIn := fmt.Sprintf("{\"return\":{},\"id\":%q}\n{\"event\":%q}\n{\"event\":%q}\n", r.id, fence, fence)
+	r.open, r.id, r.stood = false, "", true
+	r.send([]byte(standIn))
 }
 
 // send writes to the monitor, which always reads: its events are drained, and it gets no reply that it does not wait for.
@@ -197,31 +207,41 @@ func (r *relay) greeted() {
 func (r *relay) begin(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.id, r.large = id, nil
+	r.id, r.reply, r.stood = id, nil, false
 }
 
-// giveUp answers the command in QEMU's place, if its reply has not come.
+// giveUp replies to the command in QEMU's place, if QEMU has not.
 func (r *relay) giveUp(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.id == id && r.err == nil {
-		r.reply(fmt.Appendf(nil, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"given up\"}, \"id\": %q}\n", id))
+		r.answer(nil)
 	}
 }
 
-// long is the reply that was kept aside, if there was one. It belongs to the caller.
-func (r *relay) long() []byte {
+// end says that Run has returned, and gives QEMU's reply, if there is one. What was held may pass.
+func (r *relay) end() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.large
+	if r.stood {
+		select {
+		case r.returned <- struct{}{}:
+		case <-r.done:
+		}
+	}
+	reply := r.reply
+	r.id, r.reply, r.stood = "", nil, false
+	r.release()
+	return reply
 }
 
-// end says that the reply has been read: what was held may pass.
-func (r *relay) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.id, r.large = "", nil
-	r.release()
+// atFence is called by who drains the monitor's events when the first of two fences has come: it waits until Run has
+// returned.
+func (r *relay) atFence() {
+	select {
+	case <-r.returned:
+	case <-r.done:
+	}
 }
 
 func (r *relay) release() {
