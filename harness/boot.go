@@ -184,7 +184,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 		}
 	}
 	scene := autopsy.Scene{Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place,
-		Source: b.source, Patched: b.patched}
+		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn}
 	r, err := scene.Examine(ctx)
 	if err != nil {
 		return verdict.Result{}, lost(err)

@@ -10,7 +10,7 @@ import (
 // Sources: kernel/panic.c, lib/bug.c, mm/debug.c, lib/list_debug.c, arch/x86/kernel/{dumpstack,traps}.c,
 // arch/x86/mm/{extable,fault}.c, include/asm-generic/bug.h (6.1 and 6.12).
 var reporting = []string{
-	"panic", "vpanic", "nmi_panic", "nmi_panic_self_stop", "panic_smp_self_stop", "__stack_chk_fail",
+	"panic", "vpanic", "check_panic_on_warn", "nmi_panic", "nmi_panic_self_stop", "panic_smp_self_stop", "__stack_chk_fail",
 	"die", "__die", "__die_body", "die_addr", "oops_begin", "oops_end", "oops_enter", "oops_exit", "make_task_dead",
 	"__warn", "__warn_printk", "warn_slowpath_fmt", "report_bug", "__report_bug", "handle_bug", "fixup_bug",
 	"early_fixup_exception", "do_early_exception", "early_idt_handler_common", "early_idt_handler_array",
@@ -25,7 +25,7 @@ var reporting = []string{
 var waiting = []string{
 	"schedule", "__schedule", "context_switch", "__switch_to_asm", "schedule_timeout*", "schedule_idle", "io_schedule*",
 	"preempt_schedule*", "do_wait_for_common", "__wait_for_common", "wait_for_common",
-	"cpu_relax", "rep_nop", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle",
+	"cpu_relax", "rep_nop", "halt", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle",
 	"acpi_idle_do_entry", "acpi_safe_halt", "acpi_idle_enter", "cpuidle_enter_state", "cpuidle_enter", "default_idle_call",
 	"cpuidle_idle_call", "do_idle", "cpu_startup_entry", "mwait_idle", "native_queued_spin_lock_slowpath",
 	"queued_spin_lock_slowpath", "queued_spin_lock", "do_raw_spin_lock", "__raw_spin_lock*", "_raw_spin_lock*", "spin_lock*",

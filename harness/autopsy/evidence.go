@@ -12,7 +12,15 @@ type Evidence struct {
 	Stop   watch.Stop
 	Chains []Chain // by vCPU index
 	Log    []linux.Record
-	Kernel KernelState
+	// Reports are the oopses, BUGs and WARNs of the log, in order, each with its chain as the kernel printed it.
+	Reports []Report
+	Kernel  KernelState
+}
+
+// Report is one of the kernel's own reports with its chain symbolized.
+type Report struct {
+	Logged
+	Chain Chain
 }
 
 // Chain is the backtrace of one vCPU.

@@ -19,10 +19,15 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 	if err != nil {
 		return verdict.Result{}, err
 	}
-	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: s.warnings(e)}
+	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: warnings(e)}
 	if s.Placement != nil {
 		r.Kernel.KASLRSlide = verdict.Hex(s.Placement.Slide)
 		r.Kernel.PhysBase = verdict.Hex(s.Placement.PhysBase)
+	}
+	survived := firstReport(e, s.FailOn)
+	if e.Stop.Kind == watch.Reached && survived != nil {
+		s.fill(&r, e, survived)
+		return r, nil
 	}
 	if e.Stop.Kind == watch.Reached {
 		r.Verdict, r.Class = verdict.Good, verdict.OK
@@ -40,9 +45,13 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	r.Verdict, r.Class, r.Hang, r.Blame = verdict.Bad, f.Class, f.Hang, "kernel"
 	r.Summary = string(f.Class) + ": " + f.What
 	r.Notes = append(r.Notes, f.Notes...)
-	c := &Chain{}
-	if i := slices.IndexFunc(e.Chains, func(c Chain) bool { return c.CPU == f.CPU }); i >= 0 {
+	c := f.Chain
+	if c != nil {
+		c.CPU = f.CPU
+	} else if i := slices.IndexFunc(e.Chains, func(c Chain) bool { return c.CPU == f.CPU }); i >= 0 {
 		c = &e.Chains[i]
+	} else {
+		c = &Chain{}
 	}
 	r.Stage, r.StageCall = stage(c, e.Kernel)
 	if f.Frame >= 0 && f.Frame < len(c.Frames) {
@@ -52,15 +61,19 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	} else {
 		r.Signature = verdict.Sign(r.Class, r.Stage, nil)
 	}
-	r.CPUs = cpus(e, c)
+	r.CPUs = cpus(e, f.Chain)
 	r.Details = details(e, c, r)
 }
 
-// cpus lists the chains; that of the vCPU at fault comes first in the text report, but here the order is by number.
-func cpus(e *Evidence, _ *Chain) []verdict.CPU {
+// cpus lists the chains by vCPU. instead, if any, takes the place of its vCPU's: the death was before the stop.
+func cpus(e *Evidence, instead *Chain) []verdict.CPU {
 	out := []verdict.CPU{}
 	for i := range e.Chains {
 		c := &e.Chains[i]
+		if instead != nil && instead.CPU == c.CPU {
+			out = append(out, verdict.CPU{CPU: c.CPU, State: "at its first death, by the kernel's own log", Frames: instead.Frames})
+			continue
+		}
 		frames := c.Frames
 		if frames == nil {
 			frames = []verdict.Frame{}
@@ -221,7 +234,19 @@ func logLines(records []linux.Record) []verdict.LogLine {
 	return out
 }
 
-// warnings lists what passed through the early handler and was survived, from the breakpoint hits.
-func (s *Scene) warnings(e *Evidence) []verdict.Warning {
-	return []verdict.Warning{}
+// warnings lists the reports that the kernel survived.
+func warnings(e *Evidence) []verdict.Warning {
+	out := []verdict.Warning{}
+	for i := range e.Reports {
+		r := &e.Reports[i]
+		if r.Class != verdict.Warn {
+			continue
+		}
+		w := verdict.Warning{Summary: r.Text, Frames: r.Chain.Frames}
+		if at := first(&r.Chain, reporting); at >= 0 {
+			w.Summary = "WARN in " + place(&r.Chain.Frames[at])
+		}
+		out = append(out, w)
+	}
+	return out
 }

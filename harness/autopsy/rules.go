@@ -13,8 +13,9 @@ import (
 type Finding struct {
 	Class verdict.Class
 	Hang  verdict.HangKind
-	CPU   int // the vCPU whose chain shows it
-	Frame int // index of the frame at fault in that chain; -1 when there is none
+	CPU   int    // the vCPU whose chain shows it
+	Chain *Chain // in place of that vCPU's, where the death is older than the stop; else nil
+	Frame int    // index of the frame at fault in that chain; -1 when there is none
 	Trap  *Trap
 	What  string // "#UD in __SetPageReserved()": the summary without the class
 	Notes []string
@@ -33,6 +34,7 @@ var rules = []rule{
 	{"early exception", earlyException},
 	{"double fault", doubleFault},
 	{"oops or BUG", oops},
+	{"oops or BUG in the log", reported},
 	{"panic", panicked},
 	{"decompressor", decompressor},
 	{"reset", reset},
@@ -134,6 +136,28 @@ func atTrap(c *Chain, t *Trap, class verdict.Class) *Finding {
 		f.What = fmt.Sprintf("%s in %s", name, place(&c.Frames[at]))
 	}
 	return f
+}
+
+// reported: the kernel survived an oops or a BUG for a while, and what ended the boot came later. WARN is no death.
+func reported(e *Evidence) *Finding {
+	return firstReport(e, []verdict.Class{verdict.Oops, verdict.Bug})
+}
+
+// firstReport is the finding for the first of the log's reports that is of one of the classes.
+func firstReport(e *Evidence, classes []verdict.Class) *Finding {
+	for i := range e.Reports {
+		r := &e.Reports[i]
+		if !slices.Contains(classes, r.Class) {
+			continue
+		}
+		f := &Finding{Class: r.Class, CPU: max(r.CPU, 0), Chain: &r.Chain, Frame: first(&r.Chain, reporting), What: r.Text,
+			Notes: []string{"the kernel survived this; the chain is from its own log"}}
+		if f.Frame >= 0 {
+			f.What = strings.TrimSuffix(r.Text, "!") + " in " + place(&r.Chain.Frames[f.Frame])
+		}
+		return f
+	}
+	return nil
 }
 
 // panicked: a vCPU is in panic().

@@ -10,6 +10,7 @@ import (
 	"kcatch/gdb/linux"
 	"kcatch/gdb/rsp"
 	"kcatch/gdb/unwind"
+	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 )
 
@@ -28,6 +29,8 @@ type Scene struct {
 	Kernel *kernel.Kernel
 	// Placement is nil when the kernel was not found in RAM.
 	Placement *guest.Placement
+	// FailOn are the classes of survived events that make a boot bad.
+	FailOn []verdict.Class
 	// Source gives the text of a file of the tree as it was built; nil when there is no tree.
 	Source func(file string) ([]byte, error)
 	// Patched gives the name of the patch that put a line of text into a file, or the empty string.
@@ -69,6 +72,7 @@ func (s *Scene) gather(ctx context.Context) (*Evidence, []string, error) {
 			notes = append(notes, "the log in memory: "+err.Error())
 		}
 		e.Log = log
+		e.Reports = s.reports(log)
 	}
 	return e, notes, nil
 }

@@ -52,16 +52,17 @@ func (s *symbolizer) frames(f unwind.Frame) []verdict.Frame {
 		base.Reason = "not in the kernel's code"
 		return []verdict.Frame{base}
 	}
-	at := vmlinux.Addr(link)
-	sym, named := s.file.SymbolAt(at)
+	return locate(s.file.File, vmlinux.Addr(link), f.PC, base)
+}
+
+// locate names the functions at a link address, innermost first. pc is the run-time address that base stands for.
+func locate(file *vmlinux.File, at vmlinux.Addr, pc unwind.PC, base verdict.Frame) []verdict.Frame {
+	sym, named := file.SymbolAt(at)
 	if named {
 		base.Function = sym.Name
-		base.Offset, base.Size = link-uint64(sym.Addr), sym.Size
-		if f.PC.Kind == unwind.Return {
-			base.Offset++ // the symbol was looked up one byte before
-		}
+		base.Offset, base.Size = uint64(at-sym.Addr)+pc.Addr-pc.Lookup(), sym.Size
 	}
-	locations, err := s.file.Locate(at)
+	locations, err := file.Locate(at)
 	if err != nil || len(locations) == 0 {
 		var unknown *vmlinux.UnknownError
 		if errors.As(err, &unknown) && unknown.Reason != vmlinux.NoDebugInfo {

@@ -44,10 +44,10 @@ func TestAllHaltedForGood(t *testing.T) {
 type still struct{ cpu time.Duration }
 
 func (s still) CPUs(context.Context) ([]machine.CPUState, error) { return nil, nil }
-func (s still) Events() <-chan machine.Event                      { return nil }
-func (s still) Exited() <-chan struct{}                           { return nil }
-func (s still) ExitError() error                                  { return nil }
-func (s still) CPUTime() time.Duration                            { return s.cpu }
+func (s still) Events() <-chan machine.Event                     { return nil }
+func (s still) Exited() <-chan struct{}                          { return nil }
+func (s still) ExitError() error                                 { return nil }
+func (s still) CPUTime() time.Duration                           { return s.cpu }
 
 type silent struct{ said string }
 
@@ -74,7 +74,7 @@ func TestJudges(t *testing.T) {
 		want Kind // zero: not over
 	}{
 		{"a kernel at work", base(func(w *watch) {}), 0},
-		{"a pause of 30 s, idle", base(func(w *watch) { w.cpus, w.progressAt = waits, since(31 * time.Second) }), 0},
+		{"a pause of 30 s, idle", base(func(w *watch) { w.cpus, w.progressAt = waits, since(31*time.Second) }), 0},
 		{"a pause of 30 s, spinning", base(func(w *watch) {
 			w.progressAt, w.in.Machine = since(31*time.Second), still{cpu: 31 * time.Second}
 		}), 0},

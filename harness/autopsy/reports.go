@@ -1,0 +1,47 @@
+package autopsy
+
+import (
+	"kcatch/gdb/linux"
+	"kcatch/gdb/unwind"
+	"kcatch/gdb/vmlinux"
+	"kcatch/harness/verdict"
+)
+
+// byLog is how frames from the kernel's own call trace say how they were found; it adds to unwind's list.
+const byLog = "log"
+
+// reports symbolizes the log's own reports. RIP is exact, the entries of the call trace are return addresses; entries
+// that the kernel itself marks as a guess ("? ") are left out, as are those of modules.
+func (s *Scene) reports(log []linux.Record) []Report {
+	var out []Report
+	for _, l := range logged(log) {
+		r := Report{Logged: l, Chain: Chain{CPU: max(l.CPU, 0), Where: KernelText}}
+		r.Chain.add(s, l.RIP, unwind.Exact)
+		for _, at := range l.Trace {
+			if !at.Guess {
+				r.Chain.add(s, at, unwind.Return)
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// add appends the frames of one symbol+offset. A name that the file does not have, or has with another size (a static
+// function of the same name elsewhere), stays a name.
+func (c *Chain) add(s *Scene, at logPlace, kind unwind.Kind) {
+	if at.Symbol == "" {
+		return
+	}
+	base := verdict.Frame{Function: at.Symbol, Offset: at.Offset, Size: at.Size, FoundBy: byLog}
+	sym, ok := s.Kernel.Symbol(at.Symbol)
+	if !ok || at.Module != "" || sym.Size != 0 && sym.Size != at.Size {
+		base.Reason = "not in the vmlinux"
+		c.Frames = append(c.Frames, base)
+		return
+	}
+	pc := unwind.PC{Addr: s.Placement.Run(uint64(sym.Addr) + at.Offset), Kind: kind}
+	base.PC = verdict.Hex(pc.Addr)
+	link := vmlinux.Addr(s.Placement.Link(pc.Lookup()))
+	c.Frames = append(c.Frames, locate(s.Kernel.File, link, pc, base)...)
+}

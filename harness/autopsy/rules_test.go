@@ -1,0 +1,146 @@
+package autopsy
+
+import (
+	"strings"
+	"testing"
+
+	"kcatch/gdb/amd64"
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+)
+
+const interruptsOn = 1 << 9
+
+// chainOf makes a chain of functions, innermost first. "!name" is the frame that an exception interrupted, "(name" is
+// inlined.
+func chainOf(cpu int, names string, early bool) Chain {
+	c := Chain{CPU: cpu, Where: KernelText}
+	for _, n := range strings.Fields(names) {
+		f := verdict.Frame{FoundBy: "orc"}
+		if t, ok := strings.CutPrefix(n, "!"); ok {
+			n = t
+			c.Traps = append(c.Traps, Trap{Index: len(c.Frames), Early: early, Vector: amd64.InvalidOpcode, Known: true})
+		}
+		n, f.Inline = strings.TrimPrefix(n, "("), strings.HasPrefix(n, "(")
+		f.Function = n
+		c.Frames = append(c.Frames, f)
+	}
+	return c
+}
+
+func halted(c Chain) Chain { c.Halted = true; return c }
+
+func at(c Chain, r Region) Chain { c.Where = r; return c }
+
+func TestJudge(t *testing.T) {
+	on := func(c Chain) Chain { c.Regs.EFLAGS = interruptsOn; return c }
+	bug := func(c Chain) Chain { c.Traps[0].Bug = &verdict.BugSite{Text: "kernel BUG"}; return c }
+	warn := func(c Chain) Chain { c.Traps[0].Bug = &verdict.BugSite{Warning: true}; return c }
+	boot := "setup_arch start_kernel secondary_startup_64_no_verify"
+	for _, tc := range []struct {
+		name   string
+		stop   watch.Stop
+		chains []Chain
+		log    string
+		class  verdict.Class
+		hang   verdict.HangKind
+		cause  string
+		cpu    int
+	}{
+		{"early BUG", watch.Stop{Kind: watch.Dead}, []Chain{halted(chainOf(0, "(halt early_fixup_exception early_idt_handler_common !(assert f "+boot, true))},
+			"", verdict.EarlyException, "", "assert", 0},
+		{"early recursion: the outermost is the cause", watch.Stop{Kind: watch.Dead},
+			[]Chain{halted(chainOf(0, "early_idt_handler_common !early_fixup_exception early_idt_handler_common !culprit "+boot, true))},
+			"", verdict.EarlyException, "", "culprit", 0},
+		{"oops in panic's hands stays an oops", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "delay_tsc panic oops_end page_fault_oops asm_exc_page_fault !culprit do_one_initcall", false))},
+			"", verdict.Oops, "", "culprit", 0},
+		{"BUG", watch.Stop{Kind: watch.Dead}, []Chain{on(bug(chainOf(0, "panic oops_end die asm_exc_invalid_op !culprit do_one_initcall", false)))},
+			"", verdict.Bug, "", "culprit", 0},
+		{"panic_on_warn is a panic", watch.Stop{Kind: watch.Dead}, []Chain{on(warn(chainOf(0, "panic check_panic_on_warn __warn report_bug exc_invalid_op asm_exc_invalid_op !culprit do_one_initcall", false)))},
+			"", verdict.Panic, "", "culprit", 0},
+		{"panic in a timer interrupt's shadow", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "tick asm_sysvec_apic_timer_interrupt !delay_tsc panic mount_root kernel_init", false))},
+			"Kernel panic - not syncing: VFS: no root\n---[ end Kernel panic - not syncing: VFS: no root ]---", verdict.Panic, "", "mount_root", 0},
+		{"double fault", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "panic die exc_double_fault asm_exc_double_fault !recurse recurse f", false))},
+			"", verdict.DoubleFault, "", "recurse", 0},
+		{"survived oops, then a hang", watch.Stop{Kind: watch.Stuck}, []Chain{on(halted(chainOf(0, "default_idle do_idle", false)))},
+			"BUG: kernel NULL pointer dereference, address: 0\nOops: 0002 [#1] SMP\nRIP: 0010:worker+0x10/0x20", verdict.Oops, "", "worker", 0},
+		{"panic=-1", watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"}, []Chain{chainOf(0, "acpi_reboot native_machine_emergency_restart panic mount_root", false)},
+			"", verdict.Panic, "", "mount_root", 0},
+		{"reboot", watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"}, []Chain{chainOf(0, "native_machine_restart kernel_restart do_reboot", false)},
+			"", verdict.Reset, "", "do_reboot", 0},
+		{"triple fault", watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"}, []Chain{halted(chainOf(0, "default_idle", false)), chainOf(1, "culprit start_secondary", false)},
+			"", verdict.TripleFault, "", "culprit", 1},
+		{"power-off", watch.Stop{Kind: watch.Shutdown, Reason: "guest-shutdown"}, []Chain{chainOf(0, "native_machine_power_off kernel_power_off do_reboot", false)},
+			"", verdict.Shutdown, "", "do_reboot", 0},
+		{"the decompressor gave up", watch.Stop{Kind: watch.Dead}, []Chain{at(halted(Chain{}), BootText)}, "", verdict.DecompressorError, "", "", 0},
+		{"spinning with interrupts off", watch.Stop{Kind: watch.Stuck}, []Chain{chainOf(0, "(rep_nop (cpu_relax spinner "+boot, false)}, "", verdict.Hang, verdict.SpinIRQsOff, "spinner", 0},
+		{"a lock taken twice", watch.Stop{Kind: watch.Stuck}, []Chain{on(chainOf(0, "native_queued_spin_lock_slowpath _raw_spin_lock taker "+boot, false))}, "", verdict.Hang, verdict.Spin, "taker", 0},
+		{"idle", watch.Stop{Kind: watch.Stuck}, []Chain{on(halted(chainOf(0, "default_idle do_idle cpu_startup_entry rest_init", false)))}, "", verdict.Hang, verdict.Idle, "rest_init", 0},
+		{"the spinning vCPU is blamed, not the idle one", watch.Stop{Kind: watch.TimedOut}, []Chain{on(halted(chainOf(0, "default_idle do_idle", false))), on(chainOf(1, "spinner kthread", false))},
+			"", verdict.Hang, verdict.Spin, "spinner", 1},
+		{"halted for good", watch.Stop{Kind: watch.Dead}, []Chain{halted(chainOf(0, "(halt stopper "+boot, false))}, "", verdict.Hang, verdict.Halted, "stopper", 0},
+		{"no kernel", watch.Stop{Kind: watch.Stuck}, []Chain{at(Chain{Regs: amd64.Registers{EFLAGS: interruptsOn}}, LowMemory)}, "", verdict.NoKernel, "", "", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := &Evidence{Stop: tc.stop, Chains: tc.chains}
+			if tc.log != "" {
+				e.Log = records(tc.log)
+				for _, l := range logged(e.Log) {
+					e.Reports = append(e.Reports, Report{Logged: l, Chain: chainOf(0, l.RIP.Symbol, false)})
+				}
+			}
+			f := Judge(e)
+			cause := ""
+			if f.Frame >= 0 {
+				c := f.Chain
+				if c == nil {
+					c = &e.Chains[f.CPU]
+				}
+				cause = c.Frames[f.Frame].Function
+			}
+			if f.Class != tc.class || f.Hang != tc.hang || cause != tc.cause || f.CPU != tc.cpu {
+				t.Errorf("judged %s/%s, cause %q on vCPU %d (%s); want %s/%s, %q on %d", f.Class, f.Hang, cause, f.CPU, f.What, tc.class, tc.hang, tc.cause, tc.cpu)
+			}
+		})
+	}
+}
+
+func TestStage(t *testing.T) {
+	known := KernelState{SystemState: -1, Consoles: -1}
+	for _, tc := range []struct {
+		name  string
+		chain Chain
+		state KernelState
+		want  verdict.Stage
+		call  string
+	}{
+		{"in setup_arch", chainOf(0, "(assert f setup_arch start_kernel secondary_startup_64_no_verify", true), known, verdict.StartKernel, "setup_arch"},
+		{"in an initcall", chainOf(0, "f my_init.constprop.0 do_one_initcall kernel_init_freeable kernel_init ret_from_fork", false), known, verdict.Initcall, "my_init"},
+		{"before init", chainOf(0, "f prepare_namespace kernel_init ret_from_fork", false), known, verdict.Init, ""},
+		{"a system call", chainOf(0, "f __x64_sys_reboot do_syscall_64 entry_SYSCALL_64_after_hwframe", false), known, verdict.Userspace, ""},
+		{"before the early IDT", chainOf(0, "f x86_64_start_kernel secondary_startup_64", false), known, verdict.EarlyC, ""},
+		{"with the early IDT", chainOf(0, "f x86_64_start_kernel secondary_startup_64", false), KernelState{EarlyIDT: true}, verdict.EarlyIDT, ""},
+		{"identity-mapped", at(chainOf(0, "startup_64", false), IdentityText), known, verdict.Startup64, ""},
+		{"the decompressor", at(Chain{}, BootText), known, verdict.Decompressor, ""},
+		{"the firmware", at(Chain{}, LowMemory), known, verdict.Firmware, ""},
+		{"user space", at(Chain{}, UserText), known, verdict.Userspace, ""},
+		{"an idle vCPU while initcalls run", chainOf(0, "default_idle do_idle", false), KernelState{SystemState: 1}, verdict.Initcall, ""},
+		{"an idle vCPU after init", chainOf(0, "default_idle do_idle", false), KernelState{SystemState: 3}, verdict.Userspace, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if s, call := stage(&tc.chain, tc.state); s != tc.want || call != tc.call {
+				t.Errorf("stage = %s (%s), want %s (%s)", s, call, tc.want, tc.call)
+			}
+		})
+	}
+}
+
+func TestInlinedInto(t *testing.T) {
+	c := chainOf(0, "(a (b owner caller", false)
+	if got := strings.Join(inlinedInto(&c, 0), " "); got != "b owner" {
+		t.Errorf("inlinedInto = %q", got)
+	}
+	if got := inlinedInto(&c, 2); got == nil || len(got) != 0 {
+		t.Errorf("a function of its own is inlined into %q", got)
+	}
+}
