@@ -70,7 +70,7 @@ func formatOf(payload []byte) Format {
 
 const (
 	maxPayload    = 2 << 30   // bytes of a decompressed kernel
-	maxDictionary = 256 << 20 // bytes of a decoder's window
+	maxDictionary = 128 << 20 // bytes of a decoder's window; zstd -22 and xz in scripts/xz_wrap.sh use as much
 	lz4Block      = 8 << 20   // a legacy frame's block holds at most this much (LZ4 frame format, "Legacy frame")
 )
 

@@ -147,6 +147,9 @@ func (u *unpacker) entry(h *tar.Header, r io.Reader) error {
 	case tar.TypeDir:
 		return u.mkdir(name)
 	case tar.TypeReg:
+		if h.Size > maxSource {
+			return tarFault("a file of %d MB is in no kernel: %s", h.Size>>20, clip(name))
+		}
 		if u.bytes += h.Size; u.bytes > maxTarBytes {
 			return tarFault("more than %d GB", int64(maxTarBytes)>>30)
 		}
