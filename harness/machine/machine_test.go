@@ -140,9 +140,14 @@ func initramfs(t testing.TB, marker, run string) string {
 }
 
 func TestBootToMarkerAndPowerOff(t *testing.T) {
-	for _, c := range []struct{ machine, reason string }{{"q35", "guest-shutdown"}, {"microvm", "guest-reset"}} {
-		t.Run(c.machine, func(t *testing.T) {
-			k := fixtures.Find(t, fixtures.Good61)
+	type boot struct{ machine, kernel, reason string }
+	boots := []boot{{"q35", fixtures.Good61, "guest-shutdown"}, {"microvm", fixtures.Good61, "guest-reset"}}
+	if !testing.Short() {
+		boots = append(boots, boot{"pc", fixtures.Cloud61, "guest-shutdown"})
+	}
+	for _, c := range boots {
+		t.Run(c.machine+"/"+c.kernel, func(t *testing.T) {
+			k := fixtures.Find(t, c.kernel)
 			marker := images.NewMarker()
 			m := start(t, Spec{Machine: c.machine, Kernel: k.BzImage, Initrd: initramfs(t, marker, "(exit 7)"), Append: "console=ttyS0"})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -173,6 +178,29 @@ func TestBootToMarkerAndPowerOff(t *testing.T) {
 	}
 }
 
+// A guest that has no console says in the kernel's log that it reached init.
+func TestMarkerWithoutConsole(t *testing.T) {
+	k := fixtures.Find(t, fixtures.Good61)
+	marker := images.NewMarker()
+	m := start(t, Spec{Kernel: k.BzImage, Initrd: initramfs(t, marker, ""), Append: "console=ttyS3"}) // there is none
+	ram, err := os.ReadFile(m.RAMPath())
+	if err != nil || bytes.Contains(ram, []byte(images.MarkerLine(marker))) {
+		t.Fatalf("the marker's line is in RAM before the start; %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	resume(t, m)
+	if e, err := waitEvent(ctx, m, "SHUTDOWN"); err != nil || e.Reason != "guest-shutdown" {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if ram, err = os.ReadFile(m.RAMPath()); err != nil || !bytes.Contains(ram, []byte(images.MarkerLine(marker))) {
+		t.Errorf("no marker in RAM; %v", err)
+	}
+	if m.Console().Contains(marker) {
+		t.Errorf("this guest was to have no console:\n%s", m.Console().Tail(500))
+	}
+}
+
 func waitEvent(ctx context.Context, m *Machine, name string) (Event, error) {
 	for {
 		select {
@@ -186,6 +214,20 @@ func waitEvent(ctx context.Context, m *Machine, name string) (Event, error) {
 		case <-ctx.Done():
 			return Event{}, errors.New("no event " + name + ": " + ctx.Err().Error())
 		}
+	}
+}
+
+func TestIcountAndLog(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "int.log")
+	m := start(t, Spec{Memory: 16 * mib, Icount: "shift=auto", IntLog: log, Extra: []string{"-name", "a guest"}})
+	if status, err := m.Status(t.Context()); err != nil || status != "prelaunch" {
+		t.Errorf("status %q, %v", status, err)
+	}
+	if err := m.Quit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(log); err != nil || !bytes.Contains(data, []byte("CPU Reset")) {
+		t.Errorf("log of %d bytes, %v", len(data), err)
 	}
 }
 
@@ -230,7 +272,7 @@ func TestRefusals(t *testing.T) {
 		{"extra option", Spec{Extra: []string{"-nosuch"}}, blame.Usage, "-nosuch: invalid option"},
 		{"extra device", Spec{Extra: []string{"-device", "nosuch"}}, blame.Usage, "'nosuch' is not a valid device model name"},
 		{"no kernel", Spec{Kernel: "/nonexistent"}, blame.Usage, "/nonexistent"},
-		{"not a kernel", Spec{Kernel: text}, blame.Usage, ""},
+		{"not a kernel", Spec{Kernel: text}, blame.Usage, "invalid kernel header: " + text},
 		{"no initrd", Spec{Kernel: text, Initrd: "/nonexistent"}, blame.Usage, ""},
 		{"icount", Spec{Icount: "shift=purple"}, blame.Usage, ""},
 		{"no qemu", Spec{QEMU: "qemu-system-vax"}, blame.Infrastructure, "not found"},

@@ -217,32 +217,36 @@ func clean(line string) string {
 
 // refusal is a kind of complaint that QEMU has, recognized by a part of it (QEMU 7.2's wording).
 type refusal struct {
-	text string
-	kind blame.Kind
-	hint string
+	text    string
+	kind    blame.Kind
+	hint    string
+	subject func(Spec) string // what QEMU does not name; nil: it does
 }
 
+func theMachine(s Spec) string { return s.Machine }
+func theKernel(s Spec) string  { return s.Kernel }
+
 var refusals = []refusal{
-	{"-action: invalid option", blame.Infrastructure, installHint},
-	{"unsupported machine type", blame.Usage, "--machine q35, pc or microvm"},
-	{"unable to find CPU model", blame.Usage, ""},
-	{"could not open kernel file", blame.Usage, ""},
-	{"could not load kernel", blame.Usage, ""},
-	{"could not load PVH", blame.Usage, ""},
-	{"invalid kernel header", blame.Usage, ""},
-	{"Error loading uncompressed kernel without PVH ELF Note", blame.Usage, "build it with CONFIG_PVH=y, or boot its bzImage"},
-	{"error reading initrd", blame.Usage, ""},
-	{"initrd is too large", blame.Usage, "give the machine more memory"},
-	{"could not load initrd", blame.Usage, ""},
-	{"kernel too old to load a ram disk", blame.Usage, ""},
-	{"Invalid SMP CPUs", blame.Usage, ""},
-	{"CPUs requested", blame.Usage, ""},
-	{"-icount ", blame.Usage, ""},
-	{"-smp ", blame.Usage, ""},
-	{"at most 2047 MB RAM", blame.Usage, "qemu-system-x86_64"},
-	{"KVM", blame.Infrastructure, "--accel tcg"},
-	{"kvm", blame.Infrastructure, "--accel tcg"},
-	{"Cannot allocate memory", blame.Infrastructure, "give the machine less memory"},
+	{"-action: invalid option", blame.Infrastructure, installHint, nil},
+	{"unsupported machine type", blame.Usage, "--machine q35, pc or microvm", theMachine},
+	{"unable to find CPU model", blame.Usage, "", nil},
+	{"could not open kernel file", blame.Usage, "", nil},
+	{"could not load kernel", blame.Usage, "", nil},
+	{"could not load PVH", blame.Usage, "", nil},
+	{"invalid kernel header", blame.Usage, "", theKernel},
+	{"Error loading uncompressed kernel without PVH ELF Note", blame.Usage, "build it with CONFIG_PVH=y, or boot its bzImage", theKernel},
+	{"error reading initrd", blame.Usage, "", nil},
+	{"initrd is too large", blame.Usage, "give the machine more memory", nil},
+	{"could not load initrd", blame.Usage, "", nil},
+	{"kernel too old to load a ram disk", blame.Usage, "", theKernel},
+	{"Invalid SMP CPUs", blame.Usage, "", nil},
+	{"CPUs requested", blame.Usage, "", nil},
+	{"-icount ", blame.Usage, "", nil},
+	{"-smp ", blame.Usage, "", nil},
+	{"at most 2047 MB RAM", blame.Usage, "qemu-system-x86_64", nil},
+	{"KVM", blame.Infrastructure, "--accel tcg", nil},
+	{"kvm", blame.Infrastructure, "--accel tcg", nil},
+	{"Cannot allocate memory", blame.Infrastructure, "give the machine less memory", nil},
 }
 
 // explain turns QEMU's end before its first instruction into one error: of the user, where QEMU complains of an argument
@@ -262,8 +266,8 @@ func explain(spec Spec, output string, state *os.ProcessState) error {
 	for _, r := range refusals {
 		if strings.Contains(line, r.text) {
 			e.Kind, e.Hint = r.kind, r.hint
-			if r.text == line { // QEMU does not say which
-				e.Msg += ": " + spec.Machine
+			if r.subject != nil {
+				e.Msg += ": " + clean(r.subject(spec))
 			}
 			break
 		}
