@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,58 +32,99 @@ const bootExample = `  kcatch boot --patch pgflags-refcount
   kcatch boot --kernel arch/x86/boot/bzImage --vmlinux vmlinux
   kcatch boot --vmlinux vmlinux --json - | jq .cause`
 
-func bootCommand(stdout, stderr io.Writer, code *int) *cobra.Command {
+func bootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "boot [TREE]",
 		Short:   "build, boot, verdict",
 		Long:    bootLong,
 		Example: bootExample,
-		Args:    cobra.MaximumNArgs(1),
+		Args:    cobra.ArbitraryArgs, // config says more about a second TREE
 	}
 	config.BindBootFlags(cmd.Flags())
+	markUnbuilt(cmd.Flags())
+	completeBoot(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, _, err := config.ResolveBoot(cmd.Flags(), os.LookupEnv, args, verdict.ClassNames())
+		cfg, resolved, err := config.ResolveBoot(cmd.Flags(), os.LookupEnv, args, verdict.ClassNames())
 		if err != nil {
 			return err
 		}
-		*code, err = boot(cmd.Context(), cfg, stdout, stderr)
+		if err := refuseUnbuilt(cfg, resolved); err != nil {
+			return err
+		}
+		talk.quiet = cfg.Quiet
+		for _, n := range resolved.Notes {
+			talk.remark(n)
+		}
+		if cfg.Verbose {
+			explainSettings(talk, resolved)
+		}
+		*code, err = boot(cmd.Context(), cfg, stdout, talk)
 		return err
 	}
 	return cmd
 }
 
-// boot is the verb: configuration → Plan → harness.Boot → report → exit code.
-func boot(ctx context.Context, cfg config.Boot, stdout, stderr io.Writer) (int, error) {
-	plan, err := planFor(cfg)
+// explainSettings says which settings are not the defaults, and where they come from.
+func explainSettings(talk *talk, resolved config.Resolved) {
+	for _, v := range resolved.Values {
+		if v.Origin != "default" {
+			talk.remark(fmt.Sprintf("%s %s (%s)", v.Key, v.Value, v.Origin))
+		}
+	}
+}
+
+// boot is the verb: configuration → Plan → harness.Boot → report → exit code. Where there is no verdict, the JSON that was
+// asked for says so too.
+func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (int, error) {
+	if err := checkOutputs(cfg.Out, cfg.JSON); err != nil {
+		return 0, err
+	}
+	result, err := verdictOf(ctx, cfg, stdout, talk)
+	if err != nil && ctx.Err() != nil && blame.Of(err) != blame.Interrupted {
+		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
+	}
 	if err != nil {
-		return 0, err
-	}
-	if err := harness.Check(ctx, plan); err != nil {
-		return 0, err
-	}
-	if cfg.DryRun {
-		line, err := harness.DryRun(plan)
-		if err != nil {
+		if cfg.JSON == "" || cfg.DryRun {
 			return 0, err
 		}
-		_, err = fmt.Fprintln(stdout, line)
-		return verdict.ExitGood, err
+		skipped := harness.Skipped(err)
+		return 0, errors.Join(err, writeJSON(cfg.JSON, stdout, &skipped))
 	}
-	talk := newLive(stderr, isTerminal(stderr), cfg.Quiet)
-	result, err := harness.Boot(ctx, plan, talk.progress())
-	talk.done()
+	if result == nil { // a dry run
+		return verdict.ExitGood, nil
+	}
+	if err := show(cfg, result, stdout); err != nil {
+		return 0, err
+	}
+	return exitCode(cfg, result)
+}
+
+// verdictOf boots; the result is nil for a dry run.
+func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (*verdict.Result, error) {
+	plan, err := planFor(cfg)
 	if err != nil {
-		if skipped := harness.Skipped(err); cfg.JSON != "" {
-			if werr := writeJSON(cfg.JSON, stdout, &skipped); werr != nil {
-				return 0, werr
-			}
+		return nil, err
+	}
+	if err := harness.Check(ctx, plan); err != nil {
+		return nil, err
+	}
+	if cfg.DryRun || cfg.Verbose {
+		line, err := harness.DryRun(plan)
+		if err != nil {
+			return nil, err
 		}
-		return 0, err
+		if cfg.DryRun {
+			_, err = fmt.Fprintln(stdout, line)
+			return nil, err
+		}
+		talk.remark(line)
 	}
-	if err := show(cfg, &result, stdout); err != nil {
-		return 0, err
+	result, err := harness.Boot(ctx, plan, talk.progress())
+	if err != nil {
+		return nil, err
 	}
-	return exitCode(cfg, &result)
+	talk.done()
+	return &result, nil
 }
 
 func exitCode(cfg config.Boot, r *verdict.Result) (int, error) {

@@ -11,19 +11,24 @@ import (
 	"kcatch/harness/verdict"
 )
 
-func configCommand(stdout io.Writer) *cobra.Command {
+func configCommand(stdout io.Writer, talk *talk) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "print the settings in force, and where each comes from",
 		Long: `Print each setting of boot with its value and its origin: flag, environment, profile or default. It takes the flags
 of boot, so that a command line can be tried: kcatch config --profile ci --memory 1G`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 	}
 	config.BindBootFlags(cmd.Flags())
+	markUnbuilt(cmd.Flags())
+	completeBoot(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		_, resolved, err := config.ResolveBoot(cmd.Flags(), os.LookupEnv, args, verdict.ClassNames())
 		if err != nil {
 			return err
+		}
+		for _, n := range resolved.Notes {
+			talk.remark(n)
 		}
 		for _, v := range resolved.Values {
 			if _, err := fmt.Fprintf(stdout, "%-14s %-24s %s\n", v.Key, v.Value, v.Origin); err != nil {

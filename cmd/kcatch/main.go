@@ -5,7 +5,8 @@
 //
 //	kcatch boot [TREE] [flags]     build, boot, verdict
 //	kcatch config [flags]          the settings in force, and where each comes from
-//	kcatch completion SHELL        shell completion
+//	kcatch completion SHELL        shell completion for bash, zsh or fish
+//	kcatch help [VERB]
 //	kcatch version
 //
 // Results go to standard output, talk goes to standard error with a "kcatch:" in front. Exit codes: 0 good, 1 bad,
@@ -19,109 +20,71 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"kcatch/harness/report"
+	"kcatch/harness/config"
 	"kcatch/harness/verdict"
-	"kcatch/internal/blame"
 )
+
+const rootLong = `Boot an x86_64 Linux kernel under QEMU; when it dies, say what died, where and why: also when it dies before there is a
+console.`
+
+const rootExample = `  kcatch boot --patch pgflags-refcount             the kernel of kcatch's own story dies, and you see why
+  kcatch boot ~/linux                              your own tree, as it stands; it is never written to
+  kcatch boot --kernel bzImage --vmlinux vmlinux   no build`
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is main without the process around it. The first SIGINT, SIGTERM or SIGHUP cancels the context, and every stage
-// ends what it started; a second one ends kcatch at once (QEMU dies with it).
+// run is main without the process around it.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	talk := newTalk(stderr, isTerminal(stderr))
+	ctx, stop := interruptible(context.Background(), talk)
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	code := verdict.ExitGood
-	root := rootCommand(stdout, stderr, &code)
+	root := rootCommand(stdout, talk, &code)
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
-		return fail(stderr, err)
+		talk.abandon()
+		refuse(talk, err)
+		return verdict.ExitFor(err)
 	}
 	return code
 }
 
-func rootCommand(stdout, stderr io.Writer, code *int) *cobra.Command {
+func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kcatch",
 		Short:         "boot a Linux kernel under QEMU; when it dies, say what died, where and why",
+		Long:          rootLong,
+		Example:       rootExample,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+
+		SuggestionsMinimumDistance: 2,
+	}
+	root.RunE = func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return unknownVerb(root, args[0])
+		}
+		return root.Help()
 	}
 	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(bootCommand(stdout, stderr, code), configCommand(stdout), versionCommand(stdout))
+	root.SetErr(talk)
+	root.SetVersionTemplate("kcatch {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if words := c.Flags().Args(); c == root && len(words) > 0 {
+			return unknownVerb(root, words[0]) // its flags are unknown because it is
+		}
+		return config.FlagError(c.Flags(), err)
+	})
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(bootCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
+	root.SetHelpCommand(helpCommand(root))
 	return root
-}
-
-// usage makes a usage error of what cobra or a flag says.
-func usage(err error) error {
-	var already *blame.Error
-	if errors.As(err, &already) {
-		return err
-	}
-	return &blame.Error{Kind: blame.Usage, Msg: firstLine(err.Error()), Hint: "kcatch --help lists verbs and flags", Err: err}
-}
-
-// maxRefusal is how many lines a refusal has at most.
-const maxRefusal = 6
-
-// fail says why there is no verdict, in at most six lines, and returns the exit code.
-func fail(stderr io.Writer, err error) int {
-	kind := blame.Of(err)
-	if kind == blame.Unknown && isCobra(err) {
-		err = usage(err)
-		kind = blame.Usage
-	}
-	if kind == blame.Interrupted {
-		fmt.Fprintln(stderr, "kcatch: interrupted")
-		return verdict.ExitInterrupted
-	}
-	fmt.Fprintf(stderr, "kcatch: %s\n", report.Clean(firstLine(err.Error()), 0))
-	left := maxRefusal - 1
-	hint := blame.Hint(err)
-	if hint != "" {
-		left--
-	}
-	if detail := blame.Detail(err); detail != "" {
-		for _, l := range report.Lines(detail, 160) {
-			if left == 0 {
-				break
-			}
-			fmt.Fprintf(stderr, "  %s\n", l)
-			left--
-		}
-	}
-	if hint != "" {
-		fmt.Fprintf(stderr, "hint: %s\n", report.Clean(firstLine(hint), 0))
-	}
-	return verdict.ExitFor(err)
-}
-
-func firstLine(s string) string {
-	l, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return l
-}
-
-// isCobra recognizes what cobra itself says of an unknown verb or flag; it has no error types for these
-// (cobra v1.10.2, command.go and args.go).
-func isCobra(err error) bool {
-	for _, head := range []string{"unknown command", "unknown flag", "unknown shorthand", "accepts ", "requires ", "invalid argument", "flag needs"} {
-		if strings.HasPrefix(err.Error(), head) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// interruptible is a context that the first SIGINT, SIGTERM or SIGHUP cancels: every stage then ends what it started, and
+// what is made so far stays. A second one has its ordinary effect and ends kcatch at once; QEMU dies with it.
+func interruptible(parent context.Context, talk *talk) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case <-signals:
+			signal.Stop(signals)
+			talk.print("kcatch: ending what runs; the same again ends at once")
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"kcatch/internal/blame"
+)
+
+// checkOutputs refuses an --out or a --json that cannot be written, before the minutes of a build and not after them.
+func checkOutputs(out, json string) error {
+	if out != "" {
+		if err := writableDir("--out", out); err != nil {
+			return err
+		}
+	}
+	if json == "" || json == "-" {
+		return nil
+	}
+	st, err := os.Stat(json)
+	switch {
+	case err == nil && st.IsDir():
+		return blame.New(blame.Usage, "--json: "+json+": is a directory", "name a file, or - for standard output")
+	case err == nil && syscall.Access(json, writeAccess) != nil:
+		return blame.New(blame.Usage, "--json: "+json+": may not be written", "")
+	case err == nil:
+		return nil
+	}
+	parent := filepath.Dir(json)
+	if st, err := os.Stat(parent); err != nil || !st.IsDir() {
+		return blame.New(blame.Usage, "--json: "+parent+": no such directory", "name a file in a directory that exists, or - for standard output")
+	}
+	return writableDir("--json", parent)
+}
+
+const writeAccess = 2 // W_OK, access(2)
+
+// writableDir looks whether dir is a directory that may be written to, or can be made one.
+func writableDir(flag, dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		st, err := os.Stat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at):
+			continue
+		case err == nil && !st.IsDir(), errors.Is(err, syscall.ENOTDIR):
+			return blame.New(blame.Usage, flag+": "+dir+": "+at+" is not a directory", "")
+		case err != nil:
+			return &blame.Error{Kind: blame.Usage, Msg: flag + ": " + err.Error(), Err: err}
+		case syscall.Access(at, writeAccess) != nil:
+			return blame.New(blame.Usage, flag+": "+dir+": "+at+" may not be written to", "")
+		}
+		return nil
+	}
+}

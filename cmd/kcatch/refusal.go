@@ -1,0 +1,65 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kcatch/harness/report"
+	"kcatch/internal/blame"
+)
+
+// maxRefusal is how many lines standard error has at most when there is no verdict, the stages before it included; but a
+// refusal always gets minRefusal, however much a long build has said before.
+const (
+	maxRefusal = 6
+	minRefusal = 4
+)
+
+// refuse says why there is no verdict: the telling line, some of the evidence, and what to do.
+func refuse(talk *talk, err error) {
+	if blame.Of(err) == blame.Interrupted {
+		talk.print("kcatch: interrupted")
+		return
+	}
+	talk.print("kcatch: " + report.Clean(firstLine(err.Error()), 0))
+	left := max(minRefusal, maxRefusal-talk.lines()+1) - 1
+	hint := blame.Hint(err)
+	if hint != "" {
+		left--
+	}
+	if detail := blame.Detail(err); detail != "" {
+		for _, l := range report.Lines(detail, 160) {
+			if left <= 0 {
+				break
+			}
+			talk.print("  " + l)
+			left--
+		}
+	}
+	if hint != "" {
+		talk.print("hint: " + report.Clean(firstLine(hint), 0))
+	}
+}
+
+func firstLine(s string) string {
+	l, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return l
+}
+
+// unknownVerb refuses a word that is no verb, with the nearest one.
+func unknownVerb(root *cobra.Command, word string) error {
+	hint := "kcatch help lists the verbs"
+	if near := root.SuggestionsFor(word); len(near) > 0 {
+		hint = "did you mean kcatch " + near[0] + "?"
+	}
+	return blame.New(blame.Usage, word+": no such verb", hint)
+}
+
+// noArgs refuses arguments of a verb that has none.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return blame.New(blame.Usage, cmd.CommandPath()+": takes no argument, and there is "+args[0], cmd.CommandPath()+" --help")
+}
