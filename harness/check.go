@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"kcatch/gdb/kernel"
+	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
 	"kcatch/kernels"
@@ -17,12 +18,15 @@ func Check(ctx context.Context, plan Plan) error {
 		if err := b.Check(ctx, *plan.Build); err != nil {
 			return err
 		}
-		return checkMachine(plan)
-	}
-	if err := checkKernel(plan); err != nil {
+		plan.Kernel = "BZIMAGE" // there will be one
+	} else if err := checkKernel(plan); err != nil {
 		return err
 	}
-	return checkMachine(plan)
+	if err := checkMachine(plan); err != nil {
+		return err
+	}
+	_, err := machine.FindQEMU(plan.QEMU)
+	return err
 }
 
 // checkKernel looks at a kernel that is not built here.
@@ -42,14 +46,33 @@ func checkKernel(plan Plan) error {
 		defer k.Close()
 		if image != nil {
 			if _, banner, ok := k.Banner(); ok {
-				return checkVersions(image, plan.Vmlinux, string(banner))
+				if err := checkVersions(image, plan.Vmlinux, string(banner)); err != nil {
+					return err
+				}
 			}
 		}
+		return checkUntil(plan, k)
 	}
 	if plan.Until != "init" && plan.Until != "console" && plan.Vmlinux == "" {
 		return blame.New(blame.Usage, "--until "+plan.Until+": a symbol needs a vmlinux", "give it with --vmlinux")
 	}
 	return nil
+}
+
+// checkUntil refuses a symbol that the kernel does not have: nobody would ever see it reached. A kernel that is built here
+// has no symbols yet; there the boot itself finds out.
+func checkUntil(plan Plan, k *kernel.Kernel) error {
+	if plan.Until == "init" || plan.Until == "console" {
+		return nil
+	}
+	if _, ok := k.Symbol(plan.Until); ok {
+		return nil
+	}
+	hint := "nm " + plan.Vmlinux + " lists them; a function that is inlined everywhere has none"
+	if !k.Findable() {
+		hint = "it is stripped; give the vmlinux of the build"
+	}
+	return blame.New(blame.Usage, "--until "+plan.Until+": "+plan.Vmlinux+" has no such symbol", hint)
 }
 
 // Skipped is the result of a boot that came to no verdict, for programs that read JSON.
