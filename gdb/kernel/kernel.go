@@ -8,6 +8,8 @@
 package kernel
 
 import (
+	"sync"
+
 	"kcatch/gdb/guest"
 	"kcatch/gdb/linux"
 	"kcatch/gdb/unwind"
@@ -19,6 +21,10 @@ type Kernel struct {
 	*vmlinux.File
 	probe    guest.Probe
 	findable bool
+
+	ring func() linux.RingLayout
+	bugs func() (linux.BugTable, bool)
+	warm warming
 }
 
 // Open opens the vmlinux at path; its errors are those of vmlinux.Open. A stripped file is not an error: see
@@ -29,6 +35,12 @@ func Open(path string) (*Kernel, error) {
 		return nil, err
 	}
 	k := &Kernel{File: f}
+	f.Lookup(usual...)
+	k.ring = sync.OnceValue(func() linux.RingLayout {
+		layout, _ := linux.RingLayoutOf(f) // without DWARF the default layout, which has not changed since 5.10
+		return layout
+	})
+	k.bugs = sync.OnceValues(func() (linux.BugTable, bool) { return linux.BugTableOf(f) })
 	probe, err := guest.File{File: f}.Probe()
 	k.probe, k.findable = probe, err == nil
 	return k, nil
@@ -65,14 +77,13 @@ func (k *Kernel) Log(mem linux.Memory, p guest.Placement) (ring linux.Ring, ok b
 	if !ok {
 		return linux.Ring{}, false
 	}
-	layout, _ := linux.RingLayoutOf(k.File) // without DWARF the default layout, which has not changed since 5.10
-	return linux.Ring{Mem: mem, PRB: p.Run(uint64(prb.Addr)), Layout: layout}, true
+	return linux.Ring{Mem: mem, PRB: p.Run(uint64(prb.Addr)), Layout: k.ring()}, true
 }
 
 // Bug finds the bug table's entry for the trap instruction at a link address, in the file's own table. Modules have
 // tables of their own, which are not in the file.
 func (k *Kernel) Bug(link uint64) (linux.Bug, bool) {
-	table, ok := linux.BugTableOf(k.File)
+	table, ok := k.bugs()
 	if !ok {
 		return linux.Bug{}, false
 	}

@@ -25,6 +25,7 @@ type File struct {
 	elf  *elf.File
 
 	sections map[string]*section // by name; the first of a name wins
+	names    nameCache
 
 	mu      sync.Mutex // guards what follows: everything that is built on demand
 	symbols symbolIndex

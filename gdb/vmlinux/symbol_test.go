@@ -109,3 +109,27 @@ func TestSymbolAt(t *testing.T) {
 		}
 	}
 }
+
+// TestLookupAgain: a name asked for before, alone or among others, there or not, has the same answer.
+func TestLookupAgain(t *testing.T) {
+	f := openFixture(t, fixtures.Seed61)
+	first := f.Lookup("panic", "no_such_symbol", "start_kernel")
+	if len(first) != 2 {
+		t.Fatalf("Lookup = %v, want panic and start_kernel", first)
+	}
+	again := f.Lookup("start_kernel", "linux_banner", "no_such_symbol", "panic")
+	if again["panic"] != first["panic"] || again["start_kernel"] != first["start_kernel"] || again["linux_banner"].Addr == 0 || len(again) != 3 {
+		t.Errorf("Lookup again = %v, first %v", again, first)
+	}
+	var many []string
+	for i := range maxKnown + 1 {
+		many = append(many, "name_"+strconv.Itoa(i))
+	}
+	f.Lookup(many[:maxKnown-1]...)
+	if f.Lookup(many[maxKnown:]...); len(f.names.known) > maxKnown {
+		t.Errorf("%d names are kept, want at most %d", len(f.names.known), maxKnown)
+	}
+	if s, ok := f.Symbol("panic"); !ok || s != first["panic"] {
+		t.Errorf("Symbol(panic) = %v, %v; first %v", s, ok, first["panic"])
+	}
+}
