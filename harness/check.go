@@ -44,6 +44,10 @@ func checkKernel(plan Plan) error {
 			return err
 		}
 		defer k.Close()
+		if !linkedAsKernel(k) {
+			return blame.New(blame.Usage, plan.Vmlinux+": an ELF file, but not a vmlinux: nothing in it is linked to run where kernels do",
+				"vmlinux stands at the top of the build tree, or in the -dbg package")
+		}
 		if image != nil {
 			if _, banner, ok := k.Banner(); ok {
 				if err := checkVersions(image, plan.Vmlinux, string(banner)); err != nil {
@@ -57,6 +61,19 @@ func checkKernel(plan Plan) error {
 		return blame.New(blame.Usage, "--until "+plan.Until+": a symbol needs a vmlinux", "give it with --vmlinux")
 	}
 	return nil
+}
+
+// kernelMap is where x86-64 kernels are linked to run (__START_KERNEL_map, Documentation/arch/x86/x86_64/mm.rst). A
+// program, a module and the decompressor's vmlinux are not, and a stripped vmlinux still is.
+const kernelMap = 0xffffffff80000000
+
+func linkedAsKernel(k *kernel.Kernel) bool {
+	for _, s := range k.LoadSegments() {
+		if s.Executable && s.Virt >= kernelMap {
+			return true
+		}
+	}
+	return false
 }
 
 // checkUntil refuses a symbol that the kernel does not have: nobody would ever see it reached. A kernel that is built here
