@@ -80,6 +80,9 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 		return 0, err
 	}
 	result, err := verdictOf(ctx, cfg, stdout, talk)
+	if result != nil && err != nil { // the verdict has been shown; something of the boot could not be kept
+		return 0, err
+	}
 	if err != nil && ctx.Err() != nil && blame.Of(err) != blame.Interrupted {
 		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
 	}
@@ -93,13 +96,10 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 	if result == nil { // a dry run
 		return verdict.ExitGood, nil
 	}
-	if err := show(cfg, result, stdout); err != nil {
-		return 0, err
-	}
 	return exitCode(cfg, result)
 }
 
-// verdictOf boots; the result is nil for a dry run.
+// verdictOf boots, and shows the result as soon as it is known; it is nil for a dry run.
 func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (*verdict.Result, error) {
 	plan, err := planFor(cfg)
 	if err != nil {
@@ -119,12 +119,15 @@ func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *tal
 		}
 		talk.remark(line)
 	}
-	result, err := harness.Boot(ctx, plan, talk.progress())
-	if err != nil {
-		return nil, err
+	var result *verdict.Result
+	var shown error
+	progress := talk.progress()
+	progress.Verdict = func(r *verdict.Result) {
+		talk.done()
+		result, shown = r, show(cfg, r, stdout)
 	}
-	talk.done()
-	return &result, nil
+	_, err = harness.Boot(ctx, plan, progress)
+	return result, errors.Join(shown, err)
 }
 
 func exitCode(cfg config.Boot, r *verdict.Result) (int, error) {

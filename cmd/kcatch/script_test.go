@@ -16,11 +16,17 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line's contract as scripts: testdata/script/*.txt, kcatch itself inside. Scripts named
-// real-* boot real kernels under a real QEMU; the others never start one.
+// real-* boot real kernels under a real QEMU; the others never start one, and build with the tools of testdata/fake.
 func TestScripts(t *testing.T) {
+	fakeDir, err := filepath.Abs("testdata/fake")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
+			e.Values[backgroundKey{}], e.Values[fakeKey{}], e.Values[testKey{}] = &background{}, fakeDir, e.T()
+			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
 			if strings.HasPrefix(filepath.Base(e.WorkDir), "script-real-") {
 				cache, err := os.UserCacheDir()
@@ -42,7 +48,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits": exits, "lines": lines, "fake": fake, "smalldisk": smalldisk,
+			"start": start, "until": until, "signal": sendSignal, "ended": ended, "runs": runs, "hold": hold,
 		},
 	})
 }
