@@ -96,11 +96,19 @@ func orKernel(release string) string {
 	return release
 }
 
+// name says in the result where the artifacts are, or are going to be.
+func (b *boot) name(r *verdict.Result) {
+	at := b.artifacts.path
+	r.Artifacts.Dir, r.Artifacts.Vmlinux = b.artifacts.dir, b.plan.Vmlinux
+	r.Artifacts.Console, r.Artifacts.Log, r.Artifacts.QEMUCommand = at("console.log"), at("dmesg.log"), at("qemu.sh")
+	r.Artifacts.Report, r.Artifacts.Result = at("report.txt"), at("result.json")
+	if b.plan.Vmlinux != "" {
+		r.Artifacts.GDBCommand = fmt.Sprintf("gdb -ex 'target remote %s' %s", at("gdb.sock"), b.plan.Vmlinux)
+	}
+}
+
 // save writes what stays.
 func (b *boot) save(r *verdict.Result) error {
-	r.Artifacts.Dir = b.artifacts.dir
-	r.Artifacts.Console = b.artifacts.path("console.log")
-	r.Artifacts.Vmlinux = b.plan.Vmlinux
 	var log strings.Builder
 	for _, l := range r.Log {
 		for _, s := range report.Lines(l.Text, 0) {
@@ -108,18 +116,13 @@ func (b *boot) save(r *verdict.Result) error {
 		}
 	}
 	var err error
-	put := func(name, text string) string {
-		p, werr := b.artifacts.write(name, []byte(text))
+	put := func(name, text string) {
+		_, werr := b.artifacts.write(name, []byte(text))
 		err = errors.Join(err, werr)
-		return p
 	}
-	r.Artifacts.Log = put("dmesg.log", log.String())
-	r.Artifacts.QEMUCommand = put("qemu.sh", b.rerunScript())
-	if b.plan.Vmlinux != "" {
-		r.Artifacts.GDBCommand = fmt.Sprintf("gdb -ex 'target remote %s' %s", b.artifacts.path("gdb.sock"), b.plan.Vmlinux)
-	}
+	put("dmesg.log", log.String())
+	put("qemu.sh", b.rerunScript())
 	var text, js strings.Builder
-	r.Artifacts.Report, r.Artifacts.Result = b.artifacts.path("report.txt"), b.artifacts.path("result.json")
 	err = errors.Join(err, report.Text(&text, r, report.Style{}), report.JSON(&js, r))
 	put("report.txt", text.String())
 	put("result.json", js.String())

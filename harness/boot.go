@@ -119,6 +119,9 @@ func (b *boot) start(ctx context.Context) error {
 		var err error
 		if b.plan.Vmlinux != "" {
 			b.kernel, err = kernel.Open(b.plan.Vmlinux)
+			if b.built.Key == "" {
+				b.built, _ = kernels.OpenBuild(b.plan.Vmlinux) // one of ours has its source
+			}
 		}
 		opened <- err
 	}()
@@ -139,6 +142,7 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	}
 	if b.kernel != nil {
 		in.Symbols = b.kernel
+		b.kernel.Warm() // while the guest boots
 	}
 	if b.marker != "" {
 		in.Marker = images.MarkerLine(b.marker)
@@ -190,7 +194,9 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 		return verdict.Result{}, lost(err)
 	}
 	b.complete(&r, stop.After)
+	b.name(&r)
 	r.Timing.Examine = time.Since(begin).Seconds()
+	b.progress.verdict(&r)
 	return r, b.save(&r)
 }
 

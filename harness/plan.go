@@ -43,6 +43,9 @@ type Progress struct {
 	Step func(stage string, done, total int)
 	// Say is a single remark that is not part of a stage (the accelerator and why).
 	Say func(line string)
+	// Verdict is told the result as soon as it is known: QEMU has yet to end then, and the artifacts that the result
+	// names are yet to be written. Boot returns the same result.
+	Verdict func(r *verdict.Result)
 }
 
 func (p Progress) stage(name, note string) {
@@ -54,6 +57,12 @@ func (p Progress) stage(name, note string) {
 func (p Progress) step(name string, done, total int) {
 	if p.Step != nil {
 		p.Step(name, done, total)
+	}
+}
+
+func (p Progress) verdict(r *verdict.Result) {
+	if p.Verdict != nil {
+		p.Verdict(r)
 	}
 }
 
