@@ -101,10 +101,7 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 
 // verdictOf boots, and shows the result as soon as it is known; it is nil for a dry run.
 func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (*verdict.Result, error) {
-	plan, err := planFor(cfg)
-	if err != nil {
-		return nil, err
-	}
+	plan := planFor(cfg)
 	if err := harness.Check(ctx, plan); err != nil {
 		return nil, err
 	}
@@ -118,6 +115,10 @@ func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *tal
 			return nil, err
 		}
 		talk.remark(line)
+	}
+	plan, err := absolute(plan)
+	if err != nil {
+		return nil, err
 	}
 	var result *verdict.Result
 	var shown error
@@ -151,7 +152,7 @@ func exitCode(cfg config.Boot, r *verdict.Result) (int, error) {
 }
 
 // planFor makes the Plan of a configuration.
-func planFor(cfg config.Boot) (harness.Plan, error) {
+func planFor(cfg config.Boot) harness.Plan {
 	plan := harness.Plan{
 		Kernel: cfg.Kernel, Vmlinux: cfg.Vmlinux, BootVmlinux: cfg.BootVmlinux, Initrd: cfg.Initrd, Run: cfg.Run,
 		Append: cfg.Append, Machine: cfg.Machine, Memory: cfg.Memory, CPUs: cfg.SMP, Accel: cfg.Accel, QEMU: cfg.QEMU,
@@ -163,12 +164,21 @@ func planFor(cfg config.Boot) (harness.Plan, error) {
 	if cfg.Kernel == "" && cfg.Vmlinux == "" {
 		plan.Build = &harness.BuildRequest{Tree: cfg.Tree, Patches: cfg.Patch, Base: cfg.Base, Fragments: cfg.Config, Make: cfg.Make}
 	}
-	if cfg.Out != "" {
-		abs, err := filepath.Abs(cfg.Out)
-		if err != nil {
-			return plan, blame.New(blame.Usage, "--out: "+err.Error(), "")
+	return plan
+}
+
+// absolute makes the file names of a checked plan absolute: they go into the artifacts, where "boot it again" is run from
+// another directory. Refusals before this name a file as the user did.
+func absolute(plan harness.Plan) (harness.Plan, error) {
+	for _, name := range []*string{&plan.Kernel, &plan.Vmlinux, &plan.BootVmlinux, &plan.Initrd, &plan.Out} {
+		if *name == "" || name == &plan.Initrd && *name == "none" {
+			continue
 		}
-		plan.Out = abs
+		abs, err := filepath.Abs(*name)
+		if err != nil {
+			return plan, blame.New(blame.Infrastructure, "working directory: "+err.Error(), "")
+		}
+		*name = abs
 	}
 	return plan, nil
 }

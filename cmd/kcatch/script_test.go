@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +19,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line's contract as scripts: testdata/script/*.txt, kcatch itself inside. Scripts named
 // real-* boot real kernels under a real QEMU; the others never start one, and build with the tools of testdata/fake.
 func TestScripts(t *testing.T) {
+	kcatch, err := exec.LookPath("kcatch")
+	if err != nil {
+		t.Fatal(err)
+	}
 	fakeDir, err := filepath.Abs("testdata/fake")
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values[backgroundKey{}], e.Values[fakeKey{}], e.Values[testKey{}] = &background{}, fakeDir, e.T()
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("KCATCH", kcatch) // for scripts that have another PATH
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
 			if strings.HasPrefix(filepath.Base(e.WorkDir), "script-real-") {
 				cache, err := os.UserCacheDir()
