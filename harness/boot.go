@@ -62,6 +62,9 @@ type boot struct {
 	match   guest.Match // how well the vmlinux fits what is in RAM
 	place   *guest.Placement
 	accel   machine.Accel
+
+	first  *autopsy.Evidence // the machine at its first oops or panic
+	warned []autopsy.Chain   // the vCPU at each WARN
 }
 
 // build makes the kernel, and points the plan at it.
@@ -137,7 +140,7 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	b.progress.stage("boot", b.machineNote())
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
-		Until: b.plan.Until, Timeout: b.plan.Timeout, Linger: b.plan.Run != "",
+		Until: b.plan.Until, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "",
 		Stage: func(string, time.Duration) {},
 	}
 	if b.kernel != nil {
@@ -187,8 +190,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 			return verdict.Result{}, err
 		}
 	}
-	scene := autopsy.Scene{Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place,
-		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn}
+	scene := b.scene(stop)
 	r, err := scene.Examine(ctx)
 	if err != nil {
 		return verdict.Result{}, lost(err)
@@ -198,6 +200,38 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	r.Timing.Examine = time.Since(begin).Seconds()
 	b.progress.verdict(&r)
 	return r, b.save(&r)
+}
+
+// scene is the machine as the autopsy sees it.
+func (b *boot) scene(stop watch.Stop) autopsy.Scene {
+	return autopsy.Scene{Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, First: b.first,
+		Warned: b.warned, Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn}
+}
+
+// maxWarned bounds how many WARNs are unwound; the log has them all.
+const maxWarned = 32
+
+// passed looks at a machine that stands at a breakpoint: the first death is kept as it was at its moment, because the
+// stack may be gone later, and so is every WARN.
+func (b *boot) passed(ctx context.Context, h watch.Hit) error {
+	switch h.Symbol {
+	case "oops_begin", "panic":
+		if b.first != nil {
+			return nil
+		}
+		scene := b.scene(watch.Stop{})
+		e, err := scene.Gather(ctx)
+		if err != nil {
+			return lost(err)
+		}
+		b.first = e
+	case "__warn":
+		if len(b.warned) < maxWarned {
+			scene := b.scene(watch.Stop{})
+			b.warned = append(b.warned, scene.ChainOf(h.CPU, h.Regs))
+		}
+	}
+	return nil
 }
 
 // close ends the machine. It runs on every way out, a panic of ours included.

@@ -29,6 +29,7 @@ type Plan struct {
 
 	Until   string // init, console or a symbol
 	Timeout time.Duration
+	Quiet   time.Duration   // no progress for this long is a hang; zero: 48 s
 	FailOn  []verdict.Class // survived events that make a boot bad
 
 	Out   string // artifact directory; empty: a new one in the user's state directory

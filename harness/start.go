@@ -3,12 +3,15 @@ package harness
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"kcatch/gdb/guest"
 	"kcatch/gdb/rsp"
 	"kcatch/harness/machine"
 	"kcatch/images"
+	"kcatch/internal/blame"
 )
 
 // console is the beginning of the guest's command line; what our init needs and the plan's own end follow, and nothing
@@ -34,8 +37,19 @@ func (b *boot) spec() machine.Spec {
 
 // startMachine starts QEMU, connects to its stub, and maps its RAM.
 func (b *boot) startMachine(ctx context.Context) error {
-	var err error
-	accel := machine.TCG
+	cache, err := b.cacheDir()
+	if err != nil {
+		return err
+	}
+	chooser := machine.Chooser{QEMU: b.plan.QEMU, Cache: cache}
+	choice, err := chooser.Choose(ctx, machine.Accel(b.plan.Accel))
+	if err != nil {
+		return err
+	}
+	if machine.Accel(b.plan.Accel) == machine.Auto && choice.Accel != machine.KVM {
+		b.progress.say(choice.Reason)
+	}
+	accel := choice.Accel
 	b.accel = accel
 	if b.machine, err = machine.Start(ctx, b.spec(), machine.Options{ConsoleLog: b.artifacts.path("console.log")}); err != nil {
 		return err
@@ -46,6 +60,18 @@ func (b *boot) startMachine(ctx context.Context) error {
 	}
 	b.ram, err = guest.OpenRAM(b.machine.RAMPath(), guest.LayoutFor(b.plan.Machine, b.plan.Memory))
 	return err
+}
+
+// cacheDir is the plan's cache directory, or the user's.
+func (b *boot) cacheDir() (string, error) {
+	if b.plan.Cache != "" {
+		return b.plan.Cache, nil
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", &blame.Error{Kind: blame.Infrastructure, Msg: "cache: " + err.Error(), Hint: "set XDG_CACHE_HOME or HOME", Err: err}
+	}
+	return filepath.Join(user, "kcatch"), nil
 }
 
 // machineNote describes the machine in a few words: "q35, 256M, 1 vCPU, tcg".

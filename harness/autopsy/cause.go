@@ -53,7 +53,7 @@ func beyond(c *Chain, from int, lists ...[]string) int {
 			return i
 		}
 	}
-	return min(from, max(0, len(c.Frames)-1))
+	return max(0, min(from, len(c.Frames)-1))
 }
 
 // inlinedInto lists the functions that frame i is inlined into, from its caller outward, up to and including the

@@ -40,6 +40,7 @@ type Trap struct {
 	PtRegs    uint64 // run-time address
 	Regs      amd64.Registers
 	ErrorCode uint64
+	HasCode   bool // ErrorCode is known
 	Early     bool // taken by the early IDT's handlers
 	Vector    amd64.Vector
 	Guessed   bool // Vector was deduced from the instruction and the error code

@@ -15,29 +15,59 @@ import (
 // Examine says what died, where and why. The parts of the Result that belong to the boot as a whole (timing, artifacts,
 // machine) are the caller's. An error means that the machine could not be read at all.
 func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
-	e, notes, err := s.gather(ctx)
+	e, err := s.Gather(ctx)
 	if err != nil {
 		return verdict.Result{}, err
 	}
-	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: warnings(e)}
+	notes := s.readLog(e)
+	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: s.warnings(e)}
 	if s.Placement != nil {
 		r.Kernel.KASLRSlide = verdict.Hex(s.Placement.Slide)
 		r.Kernel.PhysBase = verdict.Hex(s.Placement.PhysBase)
 	}
-	survived := firstReport(e, s.FailOn)
-	if e.Stop.Kind == watch.Reached && survived != nil {
-		s.fill(&r, e, survived)
+	if e.Stop.Kind != watch.Reached {
+		e = s.firstDeath(e)
+		f := Judge(e)
+		s.fill(&r, e, &f)
 		return r, nil
 	}
-	if e.Stop.Kind == watch.Reached {
-		r.Verdict, r.Class = verdict.Good, verdict.OK
-		r.Stage = verdict.Userspace
-		r.CPUs = cpus(e, nil)
+	if at, f := s.survived(e); f != nil {
+		s.fill(&r, at, f)
 		return r, nil
 	}
-	f := Judge(e)
-	s.fill(&r, e, &f)
+	r.Verdict, r.Class, r.Stage = verdict.Good, verdict.OK, verdict.Userspace
+	r.CPUs = cpus(e, nil)
 	return r, nil
+}
+
+// firstDeath is the evidence of the first oops or panic, if one was passed, with the log as it is now; else of the stop.
+func (s *Scene) firstDeath(e *Evidence) *Evidence {
+	if s.First == nil {
+		return e
+	}
+	first := *s.First
+	first.Stop, first.Log, first.Reports = e.Stop, e.Log, e.Reports
+	return &first
+}
+
+// survived finds what makes a boot bad although it reached what was asked for: the first oops or BUG that was passed, else
+// what the log says, as far as it is of a class of FailOn.
+func (s *Scene) survived(e *Evidence) (*Evidence, *Finding) {
+	if s.First != nil {
+		first := s.firstDeath(e)
+		if f := oops(first); f != nil && slices.Contains(s.FailOn, f.Class) {
+			f.Notes = append(f.Notes, "the kernel survived this, and went on to "+e.Stop.String())
+			return first, f
+		}
+	}
+	if slices.Contains(s.FailOn, verdict.Warn) && len(s.Warned) > 0 {
+		at := *e
+		at.Chains = []Chain{s.Warned[0]}
+		if f := warned(&at.Chains[0]); f != nil {
+			return &at, f
+		}
+	}
+	return e, firstReport(e, s.FailOn)
 }
 
 // fill turns a finding into the result of a bad boot.
@@ -52,6 +82,12 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 		c = &e.Chains[i]
 	} else {
 		c = &Chain{}
+	}
+	if t := f.Trap; t != nil && !t.HasCode && t.Vector.HasErrorCode() {
+		if code, ok := errorCode(e.Log); ok {
+			t.ErrorCode, t.HasCode = code, true
+			c.Frames[t.Index].Exception = t.exception(c.Regs.CR2)
+		}
 	}
 	r.Stage, r.StageCall = stage(c, e.Kernel)
 	if f.Frame >= 0 && f.Frame < len(c.Frames) {
@@ -234,9 +270,21 @@ func logLines(records []linux.Record) []verdict.LogLine {
 	return out
 }
 
-// warnings lists the reports that the kernel survived.
-func warnings(e *Evidence) []verdict.Warning {
+// warnings lists the WARNs that were passed, with their chains; for those that were not, as the log has them.
+func (s *Scene) warnings(e *Evidence) []verdict.Warning {
 	out := []verdict.Warning{}
+	for i := range s.Warned {
+		c := &s.Warned[i]
+		w := verdict.Warning{Summary: "WARN", Frames: c.Frames}
+		if f := warned(c); f != nil {
+			w.Summary = "WARN in " + place(&c.Frames[f.Frame])
+			w.Frames = c.Frames[f.Frame:]
+		}
+		out = append(out, w)
+	}
+	if len(out) > 0 {
+		return out
+	}
 	for i := range e.Reports {
 		r := &e.Reports[i]
 		if r.Class != verdict.Warn {

@@ -109,6 +109,19 @@ func logged(records []linux.Record) []Logged {
 	return out
 }
 
+// errorCode is the error code of the first oops in the log: the four hex digits before "[#1]" (__die_header,
+// arch/x86/kernel/dumpstack.c).
+func errorCode(records []linux.Record) (uint64, bool) {
+	for _, r := range records {
+		if m := oopsCode.FindStringSubmatch(r.Text); m != nil && r.Facility == 0 {
+			return hex(m[1]), true
+		}
+	}
+	return 0, false
+}
+
+var oopsCode = regexp.MustCompile(`\b([0-9a-f]{4}) \[#1\]`)
+
 func number(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {

@@ -118,9 +118,26 @@ func oops(e *Evidence) *Finding {
 	return nil
 }
 
+// warned is the finding for a chain that stands in __warn(): the code whose trap it reports, or its caller where the
+// kernel warns without a trap.
+func warned(c *Chain) *Finding {
+	if len(c.Traps) > 0 {
+		return atTrap(c, &c.Traps[0], verdict.Warn)
+	}
+	if len(c.Frames) == 0 {
+		return nil
+	}
+	at := beyond(c, 0, reporting)
+	return &Finding{Class: verdict.Warn, CPU: c.CPU, Frame: at, What: "WARN in " + place(&c.Frames[at])}
+}
+
 // atTrap is the finding for the code that an exception interrupted.
 func atTrap(c *Chain, t *Trap, class verdict.Class) *Finding {
-	at := beyond(c, t.Index, reporting)
+	from := t.Index
+	if t.WildPC {
+		from++ // the frame of the wild pc itself is no code
+	}
+	at := beyond(c, from, reporting)
 	f := &Finding{Class: class, CPU: c.CPU, Frame: at, Trap: t}
 	name := "an exception"
 	if t.Known {

@@ -29,6 +29,10 @@ type Scene struct {
 	Kernel *kernel.Kernel
 	// Placement is nil when the kernel was not found in RAM.
 	Placement *guest.Placement
+	// First is the machine at its first oops or panic, by Gather, and Warned the vCPU at each WARN, by ChainOf; nil when
+	// nothing of the kind was passed.
+	First  *Evidence
+	Warned []Chain
 	// FailOn are the classes of survived events that make a boot bad.
 	FailOn []verdict.Class
 	// Source gives the text of a file of the tree as it was built; nil when there is no tree.
@@ -37,44 +41,56 @@ type Scene struct {
 	Patched func(file, text string) string
 }
 
-// gather reads the machine. What cannot be read is a note, not an error; an error means that the stub is gone.
-func (s *Scene) gather(ctx context.Context) (*Evidence, []string, error) {
+// Gather reads the chain of every vCPU. An error means that the stub is gone.
+func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 	threads, err := s.Stub.Threads(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	e := &Evidence{Stop: s.Stop, Kernel: KernelState{SystemState: -1, Consoles: -1, InitRan: s.Stop.Marker}}
-	var notes []string
 	for _, t := range threads {
 		regs, err := s.Stub.Registers(ctx, t)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		space := guest.NewSpace(s.RAM, regs)
-		c := Chain{CPU: t.CPU(), Regs: regs}
+		c := s.ChainOf(t.CPU(), regs)
 		for _, cpu := range s.Stop.CPUs {
 			if cpu.Index == c.CPU {
 				c.Halted = cpu.Halted
 				e.Kernel.EarlyIDT = e.Kernel.EarlyIDT || s.isEarlyIDT(cpu.IDTBase)
 			}
 		}
-		s.unwind(&c, space)
 		e.Chains = append(e.Chains, c)
 	}
+	if mem := s.kernelMemory(); mem != nil {
+		e.Kernel.read(s, mem)
+	}
+	return e, nil
+}
+
+// ChainOf is the backtrace of a vCPU with these registers.
+func (s *Scene) ChainOf(cpu int, regs amd64.Registers) Chain {
+	c := Chain{CPU: cpu, Regs: regs}
+	s.unwind(&c, guest.NewSpace(s.RAM, regs))
+	return c
+}
+
+// readLog adds the log and what the kernel reports in it. A log that cannot be read is a note.
+func (s *Scene) readLog(e *Evidence) (notes []string) {
 	mem := s.kernelMemory()
 	if mem == nil {
-		return e, notes, nil
+		return nil
 	}
-	e.Kernel.read(s, mem)
-	if ring, ok := s.Kernel.Log(mem, *s.Placement); ok {
-		log, err := ring.Records(0)
-		if err != nil {
-			notes = append(notes, "the log in memory: "+err.Error())
-		}
-		e.Log = log
-		e.Reports = s.reports(log)
+	ring, ok := s.Kernel.Log(mem, *s.Placement)
+	if !ok {
+		return nil
 	}
-	return e, notes, nil
+	log, err := ring.Records(0)
+	if err != nil {
+		notes = append(notes, "the log in memory: "+err.Error())
+	}
+	e.Log, e.Reports = log, s.reports(log)
+	return notes
 }
 
 // kernelMemory reads the kernel's own addresses through its place in RAM, because a vCPU may stand in the firmware or

@@ -91,7 +91,8 @@ func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 	t.WildPC = !s.kernel.IsText(f.PC.Addr)
 	if f.PtRegs != 0 {
 		if p, err := linux.ReadPtRegs(s.mem, f.PtRegs); err == nil {
-			t.Regs, t.ErrorCode = p.Registers, p.OrigAX
+			// Entry code of the real IDT takes the error code out of pt_regs and leaves -1 (idtentry_body, entry_64.S).
+			t.Regs, t.ErrorCode, t.HasCode = p.Registers, p.OrigAX, p.OrigAX != ^uint64(0)
 		}
 	}
 	if v, ok := handlerVectors[entered]; ok {
@@ -112,8 +113,8 @@ func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 		t.Vector, t.Known = guessVector(in, f.PC.Addr, t.ErrorCode, s.cr2)
 		t.Guessed = t.Known
 	}
-	if !t.Vector.HasErrorCode() {
-		t.ErrorCode = 0 // orig_ax is -1 then
+	if !t.HasCode || t.Known && !t.Vector.HasErrorCode() {
+		t.ErrorCode = 0
 	}
 	t.Bug = s.bug(f.PC.Addr)
 	return t
@@ -151,6 +152,8 @@ func (t *Trap) exception(cr2 uint64) *verdict.Exception {
 	if t.Vector == amd64.PageFault {
 		e.CR2 = verdict.Hex(cr2)
 	}
-	e.Text = t.Vector.ErrorCodeText(t.ErrorCode)
+	if t.HasCode {
+		e.Text = t.Vector.ErrorCodeText(t.ErrorCode)
+	}
 	return e
 }

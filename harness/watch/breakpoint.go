@@ -17,9 +17,13 @@ type point struct {
 	out    bool // taken out again
 }
 
-// sharpening are the functions whose entry makes the watch quicker. early_fixup_exception(regs, trapnr) in
-// arch/x86/mm/extable.c has the vector in RSI, which is nowhere in memory later.
-var sharpening = []string{"early_fixup_exception"}
+// sharpening are the functions whose entry makes the watch quicker or the report better; nothing depends on them.
+//
+//	early_fixup_exception(regs, trapnr)  arch/x86/mm/extable.c: the vector is in RSI, and in no memory later
+//	oops_begin()                         arch/x86/kernel/dumpstack.c: every oops and BUG, with its stack still whole
+//	panic()                              kernel/panic.c: before it stops the other vCPUs
+//	__warn()                             kernel/panic.c: every WARN
+var sharpening = []string{"early_fixup_exception", "oops_begin", "panic", "__warn"}
 
 // points resolves the places to watch in the kernel's own symbols; there are none without a vmlinux.
 func points(k Symbols, until string) []point {
@@ -28,7 +32,7 @@ func points(k Symbols, until string) []point {
 	}
 	var ps []point
 	for _, name := range sharpening {
-		if s, ok := k.Symbol(name); ok {
+		if s, ok := k.Symbol(name); ok && name != until {
 			ps = append(ps, point{symbol: name, link: s.Addr})
 		}
 	}
@@ -103,7 +107,13 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 			continue
 		}
 		p.hits++
-		w.hits = append(w.hits, Hit{Symbol: p.symbol, CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)})
+		hit := Hit{Symbol: p.symbol, CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)}
+		w.hits = append(w.hits, hit)
+		if w.in.Passed != nil {
+			if err := w.in.Passed(ctx, hit); err != nil {
+				return err
+			}
+		}
 		w.sharpTo = time.Now().Add(sharp)
 		w.progress()
 		if p.until {

@@ -91,14 +91,14 @@ func panicOver(w *watch, now time.Time) (Stop, bool) {
 	return Stop{Kind: Dead, Reason: "panic"}, true
 }
 
-// stuck: no log record, no byte on the console and no breakpoint for quietLimit. A vCPU that executes must also have
+// stuck: no log record, no byte on the console and no breakpoint for Input.Quiet. A vCPU that executes must also have
 // had the CPU time to get somewhere: on a loaded host a slow boot is not a hang.
 func stuck(w *watch, now time.Time) (Stop, bool) {
 	quiet := now.Sub(w.progressAt)
-	if quiet < quietLimit {
+	if quiet < w.in.Quiet {
 		return Stop{}, false
 	}
-	if !idle(w.cpus) && w.in.Machine.CPUTime()-w.progressCPU < quietLimit/2 {
+	if !idle(w.cpus) && w.in.Machine.CPUTime()-w.progressCPU < w.in.Quiet/2 {
 		return Stop{}, false
 	}
 	return Stop{Kind: Stuck, Quiet: quiet}, true

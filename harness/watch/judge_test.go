@@ -61,7 +61,7 @@ func TestJudges(t *testing.T) {
 	since := func(d time.Duration) time.Time { return now.Add(-d) }
 	base := func(change func(w *watch)) *watch {
 		w := &watch{
-			in:    Input{Machine: still{}, Console: silent{}, Until: "init", Timeout: 2 * time.Minute},
+			in:    Input{Machine: still{}, Console: silent{}, Until: "init", Timeout: 2 * time.Minute, Quiet: quietLimit},
 			start: since(70 * time.Second), progressAt: since(time.Second), cpus: runs,
 		}
 		change(w)

@@ -50,6 +50,9 @@ func (s Stop) String() string {
 	case Reached:
 		return "reached what was asked for"
 	case Dead:
+		if s.Reason != "" {
+			return s.Reason
+		}
 		return "halted with interrupts off"
 	case Shutdown:
 		return "the guest shut down (" + s.Reason + ")"

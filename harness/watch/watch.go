@@ -62,12 +62,16 @@ type Input struct {
 	Locate func() *guest.Placement
 	// OpenLog is called once, when the kernel's place is known; nil when the kernel has no log that can be read.
 	OpenLog func(guest.Placement) Log
+	// Passed is told of every breakpoint that is hit, while the machine stands at it; it may read the machine.
+	Passed func(ctx context.Context, h Hit) error
 	// Until is init, console or the name of a symbol.
 	Until string
 	// Marker is the text that our init prints. With Linger the boot goes on after it, to the guest's own shutdown.
 	Marker  string
 	Linger  bool
 	Timeout time.Duration
+	// Quiet is how long a boot may show no progress before it is a hang; zero is the default of 48 s.
+	Quiet time.Duration
 	// Stage is told when the boot is seen to reach a new stage.
 	Stage func(name string, after time.Duration)
 }
@@ -81,12 +85,16 @@ const (
 	maxHits    = 256             // a breakpoint hit more often than this is taken out
 	stopGrace  = 2 * time.Second // for the stub to say that a frozen machine stands still
 	panicGrace = 300 * time.Millisecond
-	quietLimit = 48 * time.Second // no progress for this long is a hang: longer than a 30 s pause, shorter than a minute
+	// quietLimit: no progress for this long is a hang. It is longer than a pause of 30 s and shorter than a minute.
+	quietLimit = 48 * time.Second
 )
 
 // Wait lets the machine go and returns when the boot is over, with the machine stopped. The error, if any, is of our own
 // world (QEMU gone, a silent socket, a cancelled context); then there is no verdict on the kernel.
 func Wait(ctx context.Context, in Input) (Stop, error) {
+	if in.Quiet == 0 {
+		in.Quiet = quietLimit
+	}
 	w := &watch{in: in, points: points(in.Symbols, in.Until)}
 	if err := w.insert(ctx, 0); err != nil {
 		return Stop{}, err
