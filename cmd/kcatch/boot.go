@@ -214,7 +214,8 @@ func writeJSON(to string, stdout io.Writer, r *verdict.Result) error {
 	return f.Close()
 }
 
+// isTerminal reports whether w is a terminal that understands escape sequences.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
