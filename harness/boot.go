@@ -215,6 +215,9 @@ const maxWarned = 32
 // stack may be gone later, and so is every WARN.
 func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 	switch h.Symbol {
+	case "early_fixup_exception": // it goes on to its halt, as a rule; the files that its chain needs are read meanwhile
+		scene := b.scene(watch.Stop{})
+		b.kernel.Go(func() { scene.ChainOf(h.CPU, h.Regs) })
 	case "oops_begin", "panic":
 		if b.first != nil {
 			return nil

@@ -80,7 +80,7 @@ type Input struct {
 const (
 	tick       = 2 * time.Millisecond  // RAM is looked at
 	poll       = 20 * time.Millisecond // vCPUs are looked at
-	fastPoll   = 2 * time.Millisecond  // the same, once one looks dead
+	fastPoll   = 1 * time.Millisecond  // the same, once one looks dead: at every tick
 	sharp      = 100 * time.Millisecond
 	maxHits    = 256             // a breakpoint hit more often than this is taken out
 	stopGrace  = 2 * time.Second // for the stub to say that a frozen machine stands still
