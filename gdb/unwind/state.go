@@ -39,6 +39,5 @@ func (s *State) Forget(r amd64.Reg) {
 	}
 }
 
-// sp and ip are the values of RSP and RIP, zero when unknown.
+// sp is the value of RSP, zero when unknown.
 func (s State) sp() uint64 { return s.value[amd64.RSP] }
-func (s State) ip() uint64 { return s.value[amd64.RIP] }

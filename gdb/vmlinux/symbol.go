@@ -38,7 +38,6 @@ func (f *File) symtab() symtab {
 }
 
 func (t symtab) len() int             { return len(t.entries) / symSize }
-func (t symtab) entry(i int) []byte   { return t.entries[i*symSize : (i+1)*symSize] }
 func (t symtab) value(i int) uint64   { return binary.LittleEndian.Uint64(t.entries[i*symSize+8:]) }
 func (t symtab) size(i int) uint64    { return binary.LittleEndian.Uint64(t.entries[i*symSize+16:]) }
 func (t symtab) info(i int) byte      { return t.entries[i*symSize+4] }

@@ -2,7 +2,6 @@ package kconfig
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -110,7 +109,7 @@ func FuzzTree(f *testing.F) {
 					break
 				}
 				if why, _ := x.why(name, wanted); why == "" {
-					t.Fatal(fmt.Sprintf("%s: no reason", name))
+					t.Fatalf("%s: no reason", name)
 				}
 			}
 		}
