@@ -125,6 +125,9 @@ func (b *boot) start(ctx context.Context) error {
 			if b.built.Key == "" {
 				b.built, _ = kernels.OpenBuild(b.plan.Vmlinux) // one of ours has its source
 			}
+			if err == nil && b.plan.Build != nil { // before a build there was no symbol to ask for
+				err = checkUntil(b.plan, b.kernel)
+			}
 		}
 		opened <- err
 	}()
