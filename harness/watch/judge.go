@@ -22,14 +22,23 @@ func (w *watch) judge(now time.Time) (Stop, bool) {
 }
 
 // reached: what --until names was seen.
-func reached(w *watch, _ time.Time) (Stop, bool) {
+func reached(w *watch, now time.Time) (Stop, bool) {
 	switch w.in.Until {
 	case "init":
-		return Stop{Kind: Reached}, w.marker && !w.in.Linger
+		return Stop{Kind: Reached}, w.initReached(now) && !w.in.Linger
 	case "console":
 		return Stop{Kind: Reached}, w.bytes > 0 && w.placement != nil || w.bytes > 0 && w.in.Symbols == nil
 	}
 	return Stop{Kind: Reached}, w.reached
+}
+
+// initReached: our init printed its marker, or, with another init, the kernel said that it runs init, and a vCPU was in
+// ring 3 since, or nothing bad has come for a while.
+func (w *watch) initReached(now time.Time) bool {
+	if w.in.Marker != "" {
+		return w.marker
+	}
+	return !w.initAt.IsZero() && w.panicAt.IsZero() && w.panicHit.IsZero() && (w.user || now.Sub(w.initAt) > initGrace)
 }
 
 // shutDown: QEMU froze the machine because the guest reset, powered off or reported a panic. After our init has said
@@ -40,18 +49,18 @@ func shutDown(w *watch, _ time.Time) (Stop, bool) {
 		return Stop{}, false
 	case w.event.Name == "GUEST_PANICKED":
 		return Stop{Kind: Panicked}, true
-	case w.in.Until == "init" && w.markerNow():
+	case w.in.Until == "init" && w.initNow():
 		return Stop{Kind: Reached, Reason: w.event.Reason}, true
 	}
 	return Stop{Kind: Shutdown, Reason: w.event.Reason}, true
 }
 
-// markerNow looks once more for the marker: it may have come with the last bytes before the shutdown.
-func (w *watch) markerNow() bool {
+// initNow looks once more: the last words of init may have come with the last bytes before the shutdown.
+func (w *watch) initNow() bool {
 	w.readConsole()
 	w.logHead = ^uint64(0)
 	w.readLog()
-	return w.marker
+	return w.marker || w.in.Marker == "" && !w.initAt.IsZero() && w.panicAt.IsZero()
 }
 
 // deadPolls is how many samples in a row must agree that nothing can wake the kernel again.
@@ -85,18 +94,17 @@ func allHaltedForGood(cpus []machine.CPUState) bool {
 // panicOver: panic() has printed its text, and has had time to print the rest. It loops, reboots or waits from here on;
 // none of that is waited for.
 func panicOver(w *watch, now time.Time) (Stop, bool) {
-	if w.panicAt.IsZero() || now.Sub(w.panicAt) < panicGrace {
-		return Stop{}, false
-	}
-	return Stop{Kind: Dead, Reason: "panic"}, true
+	said := !w.panicAt.IsZero() && now.Sub(w.panicAt) >= panicGrace
+	mute := !w.panicHit.IsZero() && now.Sub(w.panicHit) >= mutePanic
+	return Stop{Kind: Dead, Reason: "panic"}, said || mute
 }
 
 // stuck: no log record, no byte on the console and no breakpoint for Input.Quiet. A vCPU that executes must also have
 // had the CPU time to get somewhere: on a loaded host a slow boot is not a hang.
 func stuck(w *watch, now time.Time) (Stop, bool) {
 	quiet := now.Sub(w.progressAt)
-	if quiet < w.in.Quiet {
-		return Stop{}, false
+	if quiet < w.in.Quiet || w.marker {
+		return Stop{}, false // user space may be silent for as long as it likes
 	}
 	if !idle(w.cpus) && w.in.Machine.CPUTime()-w.progressCPU < w.in.Quiet/2 {
 		return Stop{}, false

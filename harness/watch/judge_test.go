@@ -61,7 +61,7 @@ func TestJudges(t *testing.T) {
 	since := func(d time.Duration) time.Time { return now.Add(-d) }
 	base := func(change func(w *watch)) *watch {
 		w := &watch{
-			in:    Input{Machine: still{}, Console: silent{}, Until: "init", Timeout: 2 * time.Minute, Quiet: quietLimit},
+			in:    Input{Machine: still{}, Console: silent{}, Until: "init", Marker: "x", Timeout: 2 * time.Minute, Quiet: quietLimit},
 			start: since(70 * time.Second), progressAt: since(time.Second), cpus: runs,
 		}
 		change(w)
@@ -99,6 +99,14 @@ func TestJudges(t *testing.T) {
 			w.in.Marker, w.in.Console, w.event = "x", silent{"x"}, event("SHUTDOWN", "guest-shutdown")
 		}), Reached},
 		{"panic still printing", base(func(w *watch) { w.panicAt = since(panicGrace / 2) }), 0},
+		{"panic() was entered and says nothing", base(func(w *watch) { w.panicHit = since(mutePanic) }), Dead},
+		{"a silent command in user space", base(func(w *watch) {
+			w.marker, w.in.Linger, w.in.Machine, w.progressAt = true, true, still{cpu: quietLimit}, since(quietLimit)
+		}), 0},
+		{"another init, in ring 3", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.user = now, true }), Reached},
+		{"another init, just begun", base(func(w *watch) { w.in.Marker = ""; w.initAt = now }), 0},
+		{"another init, at work for a while", base(func(w *watch) { w.in.Marker = ""; w.initAt = since(2 * initGrace) }), Reached},
+		{"another init that could not be run", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.panicAt = since(2*initGrace), now }), 0},
 		{"panic", base(func(w *watch) { w.panicAt = since(panicGrace) }), Dead},
 		{"out of time", base(func(w *watch) { w.start = since(2 * time.Minute) }), TimedOut},
 		{"symbol reached", base(func(w *watch) { w.in.Until, w.reached = "start_kernel", true }), Reached},

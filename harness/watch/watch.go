@@ -67,6 +67,7 @@ type Input struct {
 	// Until is init, console or the name of a symbol.
 	Until string
 	// Marker is the text that our init prints. With Linger the boot goes on after it, to the guest's own shutdown.
+	// Without a marker (another init) the kernel's own word and a vCPU in ring 3 must do.
 	Marker  string
 	Linger  bool
 	Timeout time.Duration
@@ -85,6 +86,8 @@ const (
 	maxHits    = 256             // a breakpoint hit more often than this is taken out
 	stopGrace  = 2 * time.Second // for the stub to say that a frozen machine stands still
 	panicGrace = 300 * time.Millisecond
+	mutePanic  = 2 * time.Second // for a panic whose text does not come (no CONFIG_PRINTK)
+	initGrace  = 2 * time.Second // without a marker: init that is run and does not panic by then has started
 	// quietLimit: no progress for this long is a hang. It is longer than a pause of 30 s and shorter than a minute.
 	quietLimit = 48 * time.Second
 )
@@ -141,12 +144,15 @@ type watch struct {
 	progressAt  time.Time
 	progressCPU time.Duration // QEMU's CPU time at progressAt
 
-	hits    []Hit
-	reached bool // the --until symbol was hit
-	marker  bool
-	panicAt time.Time // when the panic's text was first seen
-	event   *machine.Event
-	marks   []verdict.Mark
+	hits     []Hit
+	reached  bool // the --until symbol was hit
+	marker   bool
+	panicAt  time.Time // when the panic's text was first seen
+	panicHit time.Time // when panic() was entered
+	initAt   time.Time // when the kernel said that it runs init; watched for without a marker only
+	user     bool      // a vCPU was seen in ring 3 after that
+	event    *machine.Event
+	marks    []verdict.Mark
 }
 
 // run waits until a judge finds that the boot is over.
@@ -218,6 +224,9 @@ func (w *watch) look(ctx context.Context) error {
 		return lost(err)
 	}
 	w.cpus, w.polledAt = cpus, time.Now()
+	for _, c := range cpus {
+		w.user = w.user || !w.initAt.IsZero() && c.CPL == 3
+	}
 	if allHaltedForGood(cpus) {
 		w.deadFor++
 	} else {
@@ -263,6 +272,19 @@ func (w *watch) readLog() {
 			w.panicAt = time.Now()
 		}
 	}
+	if w.initAt.IsZero() && w.in.Marker == "" {
+		if ok, _ := w.log.Contains(initText); ok {
+			w.sawInit()
+		}
+	}
+}
+
+// initText is the end of what kernel_init says before it leaves for user space (init/main.c, run_init_process).
+const initText = " as init process"
+
+func (w *watch) sawInit() {
+	w.initAt = time.Now()
+	w.mark("init")
 }
 
 // panicText is what panic() prints before anything else (kernel/panic.c).
@@ -283,6 +305,9 @@ func (w *watch) readConsole() {
 	}
 	if w.panicAt.IsZero() && w.in.Console.Contains(panicText) {
 		w.panicAt = time.Now()
+	}
+	if w.initAt.IsZero() && w.in.Marker == "" && w.in.Console.Contains(initText) {
+		w.sawInit()
 	}
 }
 
