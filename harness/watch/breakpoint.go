@@ -19,11 +19,14 @@ type point struct {
 
 // sharpening are the functions whose entry makes the watch quicker or the report better; nothing depends on them.
 //
-//	early_fixup_exception(regs, trapnr)  arch/x86/mm/extable.c: the vector is in RSI, and in no memory later
+//	early_fixup_exception(regs, trapnr)  arch/x86/mm/extable.c: the vector is in RSI, and in no memory later. Seen where
+//	                                     do_early_exception() calls it, for the sake of their pages: see begun
 //	oops_begin()                         arch/x86/kernel/dumpstack.c: every oops and BUG, with its stack still whole
 //	panic()                              kernel/panic.c: before it stops the other vCPUs
 //	__warn()                             kernel/panic.c: every WARN
-var sharpening = []string{"early_fixup_exception", "oops_begin", "panic", "__warn"}
+var sharpening = []struct{ symbol, caller string }{
+	{"early_fixup_exception", "do_early_exception"}, {"oops_begin", ""}, {"panic", ""}, {"__warn", ""},
+}
 
 // points resolves the places to watch in the kernel's own symbols; there are none without a vmlinux.
 func points(k Symbols, until string) []point {
@@ -31,9 +34,12 @@ func points(k Symbols, until string) []point {
 		return nil
 	}
 	var ps []point
-	for _, name := range sharpening {
-		if s, ok := k.Symbol(name); ok && name != until {
-			ps = append(ps, point{symbol: name, link: s.Addr})
+	for _, at := range sharpening {
+		if s, ok := k.Symbol(at.symbol); ok && at.symbol != until {
+			if call, ok := k.CallSite(at.caller, at.symbol); ok {
+				s.Addr = call
+			}
+			ps = append(ps, point{symbol: at.symbol, link: s.Addr})
 		}
 	}
 	if until != "init" && until != "console" {
@@ -62,10 +68,16 @@ func (p point) at(slide uint64) rsp.Breakpoint {
 	return rsp.Breakpoint{Kind: rsp.Hardware, Addr: uint64(p.link) + slide, Len: 1}
 }
 
-// arm moves the points to where the kernel turned out to be. Before the kernel was found they stood at slide zero,
-// which is right for nokaslr and PVH boots; moving costs one stop of about a millisecond.
+// begun reports that the kernel has logged something since it was found, or has no log. TCG executes the whole page of a
+// breakpoint one instruction at a time. Before the first record that would be 1.5 million of clear_bss(), which shares a
+// page with do_early_exception(); later, 20,000 calls of __early_set_fixmap() by find_smp_config(), which shares one with
+// early_fixup_exception(): 75 ms of a boot that takes 100 (6.1, tiny).
+func (w *watch) begun() bool { return w.log == nil || w.logHead != w.logFirst }
+
+// arm puts the points to where the kernel turned out to be. Those of a watch for a symbol stood at slide zero before,
+// which is right for nokaslr and PVH boots. It costs one stop of about a millisecond.
 func (w *watch) arm(ctx context.Context) error {
-	if !w.inserted || w.placement.Slide == w.slide {
+	if len(w.points) == 0 || w.inserted && w.placement.Slide == w.slide {
 		return nil
 	}
 	if _, err := w.in.Stub.Interrupt(ctx); err != nil {
@@ -77,7 +89,7 @@ func (w *watch) arm(ctx context.Context) error {
 // move takes the points out of a stopped machine, puts them in at the kernel's slide, and lets it go on.
 func (w *watch) move(ctx context.Context) error {
 	for _, p := range w.points {
-		if p.out {
+		if p.out || !w.inserted {
 			continue
 		}
 		if err := w.in.Stub.Remove(ctx, p.at(w.slide)); err != nil {

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"kcatch/gdb/amd64"
@@ -46,9 +47,10 @@ type Log interface {
 	Contains(text string) (bool, error) // among the records that are in the ring now
 }
 
-// Symbols resolves names to link addresses. *vmlinux.File satisfies it.
+// Symbols resolves names to link addresses. *kernel.Kernel satisfies it.
 type Symbols interface {
 	Symbol(name string) (vmlinux.Symbol, bool)
+	CallSite(from, to string) (vmlinux.Addr, bool) // of the call or jump in function from to the entry of function to
 }
 
 // Input is a machine at its first instruction, and what to wait for.
@@ -99,8 +101,10 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 		in.Quiet = quietLimit
 	}
 	w := &watch{in: in, points: points(in.Symbols, in.Until)}
-	if err := w.insert(ctx, 0); err != nil {
-		return Stop{}, err
+	if slices.ContainsFunc(w.points, func(p point) bool { return p.until }) { // it may be among the first things
+		if err := w.insert(ctx, 0); err != nil {
+			return Stop{}, err
+		}
 	}
 	if err := in.Stub.Continue(ctx); err != nil {
 		return Stop{}, lost(err)
@@ -134,6 +138,7 @@ type watch struct {
 	slide     uint64 // at which they were inserted
 	log       Log
 	logHead   uint64
+	logFirst  uint64 // logHead when the log was found
 
 	cpus     []machine.CPUState
 	polledAt time.Time
@@ -202,13 +207,14 @@ func (w *watch) look(ctx context.Context) error {
 	if !w.in.Stub.Running() {
 		return nil
 	}
-	if w.locate() {
+	w.locate()
+	w.readLog()
+	w.readConsole()
+	if w.placement != nil && (w.inserted || w.begun()) {
 		if err := w.arm(ctx); err != nil {
 			return err
 		}
 	}
-	w.readLog()
-	w.readConsole()
 	every := poll
 	if w.deadFor > 0 || time.Now().Before(w.sharpTo) {
 		every = fastPoll
@@ -235,21 +241,22 @@ func (w *watch) look(ctx context.Context) error {
 	return nil
 }
 
-// locate looks for the kernel in RAM and reports whether it has just been found.
-func (w *watch) locate() bool {
+// locate looks for the kernel in RAM, until it is found.
+func (w *watch) locate() {
 	if w.placement != nil || w.in.Locate == nil {
-		return false
+		return
 	}
 	p := w.in.Locate()
 	if p == nil {
-		return false
+		return
 	}
 	w.placement = p
 	w.mark("kernel")
 	if w.in.OpenLog != nil {
-		w.log = w.in.OpenLog(*p)
+		if w.log = w.in.OpenLog(*p); w.log != nil {
+			w.logFirst, _ = w.log.Head() // an error shows again at the next look
+		}
 	}
-	return true
 }
 
 func (w *watch) readLog() {
