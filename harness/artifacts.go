@@ -11,6 +11,7 @@ import (
 
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
+	"kcatch/images"
 	"kcatch/internal/blame"
 )
 
@@ -74,19 +75,38 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 	r.Kernel.Release = b.built.Release
 	if b.kernel != nil {
 		r.Kernel.Release, r.Kernel.BuildID = b.kernel.Release(), b.kernel.BuildID()
-		if !b.kernel.HasDWARF() {
-			r.Notes = append(r.Notes, b.plan.Vmlinux+" has no debug information: the report is reduced to symbols, without source lines and inlined functions")
-		}
-		if !b.kernel.Findable() {
+		switch {
+		case !b.kernel.Findable():
 			r.Notes = append(r.Notes, b.plan.Vmlinux+" is stripped of its symbols: the report is reduced to registers and the console; give the vmlinux of the build, not a stripped copy")
+		case !b.kernel.HasDWARF():
+			r.Notes = append(r.Notes, b.plan.Vmlinux+" has no debug information: the report is reduced to symbols, without source lines and inlined functions")
 		}
 	} else {
 		r.Notes = append(r.Notes, "no vmlinux was given: the report is reduced to registers and the console; give it with --vmlinux")
 	}
+	if len(r.Log) == 0 && r.Verdict == verdict.Bad {
+		r.Console = report.Lines(string(b.machine.Console().Tail(2<<10)), 0)
+	}
 	if r.Verdict == verdict.Good {
 		r.Summary = fmt.Sprintf("%s reached %s after %s", orKernel(r.Kernel.Release), b.plan.Until, after.Round(time.Millisecond))
 		r.Details = []string{b.machineNote()}
+		if status, ok := b.runStatus(); ok {
+			r.Details = append(r.Details, fmt.Sprintf("--run exited with %d", status))
+		}
 	}
+}
+
+// runStatus is the exit status of --run, from the console; ok is false when it has not ended there.
+func (b *boot) runStatus() (status int, ok bool) {
+	if b.plan.Run == "" {
+		return 0, false
+	}
+	for line := range strings.Lines(string(b.machine.Console().Tail(64 << 10))) {
+		if n, found := images.ParseRunLine(b.marker, line); found {
+			status, ok = n, true
+		}
+	}
+	return status, ok
 }
 
 func orKernel(release string) string {

@@ -73,12 +73,13 @@ func (b *boot) build(ctx context.Context) error {
 		return nil
 	}
 	start := time.Now()
-	current := ""
+	var last kernels.Progress
 	builder := kernels.Builder{Cache: b.plan.Cache, Progress: func(p kernels.Progress) {
-		if string(p.Stage) != current {
-			current = string(p.Stage)
+		current := string(p.Stage)
+		if p.Stage != last.Stage || p.Done == 0 && p.Note != last.Note {
 			b.progress.stage(current, p.Note)
 		}
+		last = p
 		if p.Done > 0 {
 			b.progress.step(current, p.Done, p.Total)
 		}
@@ -140,7 +141,6 @@ func (b *boot) start(ctx context.Context) error {
 
 // watch lets the machine go until the boot is over.
 func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
-	b.progress.stage("boot", b.machineNote())
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
 		Until: b.plan.Until, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "",

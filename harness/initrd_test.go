@@ -32,8 +32,12 @@ func TestAnotherInit(t *testing.T) {
 // TestRun: a command in the guest may be silent for longer than a kernel may; the boot ends with the guest's shutdown.
 func TestRun(t *testing.T) {
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
-	p.Run, p.Quiet = "sleep 4", 2*time.Second
-	if r := boots(t, p); r.Verdict != verdict.Good || r.Timing.Boot < 4 {
+	p.Run, p.Quiet = "sleep 4; exit 3", 2*time.Second
+	r := boots(t, p)
+	if r.Verdict != verdict.Good || r.Timing.Boot < 4 {
 		t.Errorf("verdict %s after %.1f s: %s", r.Verdict, r.Timing.Boot, r.Summary)
+	}
+	if len(r.Details) != 2 || r.Details[1] != "--run exited with 3" {
+		t.Errorf("details %q", r.Details)
 	}
 }

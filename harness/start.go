@@ -49,12 +49,12 @@ func (b *boot) startMachine(ctx context.Context) error {
 	if machine.Accel(b.plan.Accel) == machine.Auto && choice.Accel != machine.KVM {
 		b.progress.say(choice.Reason)
 	}
-	accel := choice.Accel
-	b.accel = accel
+	b.accel = choice.Accel
+	b.progress.stage("boot", b.machineNote())
 	if b.machine, err = machine.Start(ctx, b.spec(), machine.Options{ConsoleLog: b.artifacts.path("console.log")}); err != nil {
 		return err
 	}
-	b.stub = rsp.New(b.machine.GDBConn(), rsp.Options{KVM: accel == machine.KVM})
+	b.stub = rsp.New(b.machine.GDBConn(), rsp.Options{KVM: b.accel == machine.KVM})
 	if err := b.stub.Handshake(ctx); err != nil {
 		return err
 	}

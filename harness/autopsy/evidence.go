@@ -68,6 +68,8 @@ type KernelState struct {
 	SystemState int  // enum system_states, include/linux/kernel.h: 0 booting, 1 scheduling, 2 freeing initmem, 3 running
 	Consoles    int  // 0 none registered, 1 at least one, -1 unknown
 	EarlyIDT    bool // IDTR points to idt_table
+	IDT         uint64
+	IDTLimit    uint32
 	InitRan     bool // the marker of our init was seen
 }
 

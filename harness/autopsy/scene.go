@@ -58,6 +58,9 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 			if cpu.Index == c.CPU {
 				c.Halted = cpu.Halted
 				e.Kernel.EarlyIDT = e.Kernel.EarlyIDT || s.isEarlyIDT(cpu.IDTBase)
+				if cpu.Index == 0 {
+					e.Kernel.IDT, e.Kernel.IDTLimit = cpu.IDTBase, cpu.IDTLimit
+				}
 			}
 		}
 		e.Chains = append(e.Chains, c)

@@ -62,8 +62,23 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 		return verdict.StartKernel, ""
 	case c.has("secondary_startup_64", "secondary_startup_64_no_verify"):
 		return verdict.Startup64, ""
+	case c.Where == KernelText:
+		return byIDT(k), ""
 	}
 	return verdict.Firmware, ""
+}
+
+// byIDT guesses the stage of a kernel without symbols from its IDTR: the bring-up table has 32 gates in the kernel image,
+// idt_table has 256 there until idt_setup_apic_and_irq_gates() moves it to the CPU entry area (arch/x86/kernel/idt.c).
+func byIDT(k KernelState) verdict.Stage {
+	const kernelMap = 0xffffffff80000000
+	switch {
+	case k.IDT < kernelMap && k.IDT != 0:
+		return verdict.Initcall
+	case k.IDTLimit == 0xfff:
+		return verdict.StartKernel
+	}
+	return verdict.EarlyC
 }
 
 // caller is the function that frame i of the chain had called when the boot died: the next frame inward that is not

@@ -91,10 +91,11 @@ func (t *text) bug(r *verdict.Result) {
 
 func (t *text) chains(r *verdict.Result) {
 	for _, cpu := range r.CPUs {
-		if len(cpu.Frames) == 0 {
+		if r.Verdict == verdict.Good {
 			continue
 		}
-		if r.Verdict == verdict.Good {
+		if len(cpu.Frames) == 0 {
+			t.registers(cpu)
 			continue
 		}
 		t.line("")
@@ -105,6 +106,35 @@ func (t *text) chains(r *verdict.Result) {
 		if cpu.Stopped != "" {
 			t.line("     %s", t.style.dim("("+Clean(cpu.Stopped, 0)+")"))
 		}
+	}
+}
+
+// registers shows what there is of a vCPU without a chain.
+func (t *text) registers(cpu verdict.CPU) {
+	r := cpu.Regs
+	if r == nil {
+		return
+	}
+	t.line("")
+	t.line("vCPU %d: %s", cpu.CPU, Clean(cpu.State, 0))
+	for _, row := range [][4]struct {
+		name string
+		v    verdict.Hex
+	}{
+		{{"rip", r.RIP}, {"rsp", r.RSP}, {"rflags", r.RFLAGS}, {"cr2", r.CR2}},
+		{{"rax", r.RAX}, {"rbx", r.RBX}, {"rcx", r.RCX}, {"rdx", r.RDX}},
+		{{"rsi", r.RSI}, {"rdi", r.RDI}, {"rbp", r.RBP}, {"r8", r.R8}},
+		{{"r9", r.R9}, {"r10", r.R10}, {"r11", r.R11}, {"r12", r.R12}},
+		{{"r13", r.R13}, {"r14", r.R14}, {"r15", r.R15}, {"cr3", r.CR3}},
+	} {
+		var cells []string
+		for _, c := range row {
+			cells = append(cells, fmt.Sprintf("%-6s %016x", c.name, uint64(c.v)))
+		}
+		t.line("  %s", strings.Join(cells, "  "))
+	}
+	if cpu.Stopped != "" {
+		t.line("     %s", t.style.dim("("+Clean(cpu.Stopped, 0)+")"))
 	}
 }
 
@@ -237,6 +267,13 @@ func (t *text) warnings(r *verdict.Result) {
 }
 
 func (t *text) log(r *verdict.Result) {
+	if len(r.Console) > 0 {
+		t.line("")
+		t.line("%s", t.style.dim("the end of the console:"))
+		for _, l := range r.Console[max(0, len(r.Console)-logTail):] {
+			t.line("  %s", Clean(l, 120))
+		}
+	}
 	if r.Verdict != verdict.Bad || len(r.Log) == 0 {
 		return
 	}
