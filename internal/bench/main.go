@@ -13,7 +13,7 @@
 //	          addresses, inlined functions included. A process of its own (this program again), from exec to exit.
 //	bzimage   the seed's kernel, which dies in setup_arch, as bzImage with KASLR:
 //	          bare QEMU to the halt, beside "kcatch boot --kernel --vmlinux" to the first line of the verdict on its
-//	          standard output, and to its exit.
+//	          standard output, and to its exit. "Stop to result" is its own timing.examine.
 //	pvh       the same kernel by PVH (vmlinux alone: no BIOS setup code, no decompressor, no KASLR).
 //	gdb       "gdb -batch -ex 'hbreak early_fixup_exception' -ex c -ex bt" on the same vmlinux under QEMU, by PVH: a
 //	          breakpoint by name needs a run without a slide, which is why it stands beside pvh and not beside bzimage.

@@ -72,7 +72,8 @@ func (t *table) want(text string, v series, bound float64, unit string) {
 // print writes the table, the goals, and whether they hold.
 func (t *table) print(w io.Writer) error {
 	var b strings.Builder
-	width := 0
+	const goals = "goals, by the median"
+	width := len(goals)
 	for _, r := range t.rows {
 		width = max(width, len(r.label))
 	}
@@ -95,7 +96,7 @@ func (t *table) print(w io.Writer) error {
 			slices.Min(r.values), r.values.median(), slices.Max(r.values), r.unit)
 	}
 	if len(t.goals) > 0 {
-		fmt.Fprintf(&b, "\n%-*s %9s %9s\n", width, "goals, by the median", "is", "at most")
+		fmt.Fprintf(&b, "\n%-*s %9s %9s\n", width, goals, "is", "at most")
 	}
 	for _, g := range t.goals {
 		holds := "holds"
