@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"kcatch/internal/blame"
+	"kcatch/internal/nearest"
 )
 
 // BindBootFlags defines the flags of a boot on fs, with their help. Values are checked by [ResolveBoot], not while
@@ -55,7 +56,7 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 		var names []string
 		fs.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		e.Msg = "unknown flag --" + clip(unknown.GetSpecifiedName())
-		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := nearest.Name(unknown.GetSpecifiedName(), names, lettersPerEdit); near != "" {
 			e.Hint = "did you mean --" + near + "?"
 		}
 	case errors.As(err, &needs):

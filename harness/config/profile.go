@@ -17,6 +17,7 @@ import (
 
 	"kcatch/configs"
 	"kcatch/internal/blame"
+	"kcatch/internal/nearest"
 )
 
 // maxProfile bounds a profile in bytes.
@@ -83,7 +84,7 @@ func profileKeys(v *viper.Viper, lines map[string]int) []string {
 func unknownKey(name, place string, known []string) error {
 	msg := place + ": unknown key " + strconv.Quote(clip(name))
 	hint := "the keys are the flags' names; kcatch config lists them"
-	switch near := nearest(name, known); {
+	switch near := nearest.Name(name, known, lettersPerEdit); {
 	case name == "kernels" || name == "machines":
 		hint = "this is a profile for kcatch smoke"
 	case strings.HasPrefix(name, "config_"):

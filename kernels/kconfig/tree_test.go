@@ -69,19 +69,6 @@ func TestReadTreeBounds(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"KASAN", "KCSAN", "KALLSYMS", "KALLSYMS_ALL", "A"}
-	tests := []struct{ want, nearest string }{
-		{"KASN", "KASAN"}, {"KSAAN", "KASAN"}, {"KBSAN", "KASAN"}, {"KALLSYM", "KALLSYMS"}, {"KALLSYMSALL", "KALLSYMS_ALL"},
-		{"ARM64", ""}, {"XYZZY", ""}, {"", "A"}, {strings.Repeat("K", 1000), ""},
-	}
-	for _, tt := range tests {
-		if got := nearest(tt.want, names); got != tt.nearest {
-			t.Errorf("nearest(%q) = %q, want %q", clip(tt.want), got, tt.nearest)
-		}
-	}
-}
-
 // Whatever the files say, reading ends and every symbol can be explained.
 func FuzzTree(f *testing.F) {
 	f.Add("config A\n\tbool \"a\" if B\n\tdepends on B && !C\n\tselect D if E\n\thelp\n\t  x\n", "y")

@@ -3,7 +3,12 @@ package kconfig
 import (
 	"fmt"
 	"strings"
+
+	"kcatch/internal/nearest"
 )
+
+// lettersPerEdit is how near a symbol must be to be meant: one letter in four may differ.
+const lettersPerEdit = 4
 
 // explainer says why a symbol has the value it has: what the Kconfig files say, evaluated over a finished configuration.
 type explainer struct {
@@ -15,7 +20,7 @@ type explainer struct {
 func (x *explainer) why(name, wanted string) (why, near string) {
 	s := x.tree.symbols[name]
 	if s == nil {
-		near = nearest(name, x.tree.order)
+		near = nearest.Name(name, x.tree.order, lettersPerEdit)
 		why = "no Kconfig file of this tree defines it"
 		if near != "" {
 			why += "; nearest: " + near

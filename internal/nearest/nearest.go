@@ -1,9 +1,10 @@
-package kconfig
+// Package nearest finds the name that somebody meant, for refusals that suggest what to type instead.
+package nearest
 
-// nearest is the name with the least edits from want, or empty when none is near enough to be meant: one in four
-// letters may differ. Of equals the first in the list wins.
-func nearest(want string, names []string) string {
-	limit := max(1, len(want)/4)
+// Name is the name with the least edits from want, or empty when none is near enough to be meant: one edit for every
+// so many letters, and one at least. Of equals the first in the list wins.
+func Name(want string, names []string, letters int) string {
+	limit := max(1, len(want)/letters)
 	if len(want) > 256 {
 		return ""
 	}
