@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"kcatch/gdb/decompressor"
 	"kcatch/gdb/guest"
 	"kcatch/gdb/kernel"
 	"kcatch/gdb/rsp"
@@ -62,6 +63,9 @@ type boot struct {
 	match   guest.Match // how well the vmlinux fits what is in RAM
 	place   *guest.Placement
 	accel   machine.Accel
+
+	decompressor *decompressor.Image // opened when a boot ends before the kernel was found
+	setup        decompressor.Setup
 
 	first  *autopsy.Evidence // the machine at its first oops or panic
 	warned []autopsy.Chain   // the vCPU at each WARN
@@ -192,6 +196,9 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 		if err := b.checkBuild(); err != nil {
 			return verdict.Result{}, err
 		}
+		if err := b.openDecompressor(); err != nil {
+			return verdict.Result{}, err
+		}
 	}
 	scene := b.scene(stop)
 	r, err := scene.Examine(ctx)
@@ -207,8 +214,25 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 
 // scene is the machine as the autopsy sees it.
 func (b *boot) scene(stop watch.Stop) autopsy.Scene {
-	return autopsy.Scene{Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, First: b.first,
+	return autopsy.Scene{Boot: b.decompressor, Setup: b.setup, Console: string(b.machine.Console().Tail(consoleTail)), Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, First: b.first,
 		Warned: b.warned, Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn}
+}
+
+// consoleTail is how much of the end of the serial line is looked through, in bytes.
+const consoleTail = 4 << 10
+
+// openDecompressor opens the ELF of the bzImage's own program, if there is one.
+func (b *boot) openDecompressor() error {
+	if b.plan.BootVmlinux == "" || b.plan.Kernel == "" {
+		return nil
+	}
+	image, err := kernels.ReadBzImage(b.plan.Kernel)
+	if err != nil {
+		return err
+	}
+	b.setup = decompressor.Setup{Alignment: uint64(image.Alignment), PrefAddress: image.PrefAddress, InitSize: uint64(image.InitSize)}
+	b.decompressor, err = decompressor.Open(b.plan.BootVmlinux)
+	return err
 }
 
 // maxWarned bounds how many WARNs are unwound; the log has them all.
@@ -253,6 +277,9 @@ func (b *boot) close() {
 	}
 	if b.kernel != nil {
 		_ = b.kernel.Close()
+	}
+	if b.decompressor != nil {
+		_ = b.decompressor.Close()
 	}
 }
 

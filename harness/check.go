@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 
+	"kcatch/gdb/decompressor"
 	"kcatch/gdb/kernel"
 	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
@@ -56,6 +57,13 @@ func checkKernel(plan Plan) error {
 			}
 		}
 		return checkUntil(plan, k)
+	}
+	if plan.BootVmlinux != "" {
+		d, err := decompressor.Open(plan.BootVmlinux)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
 	}
 	if plan.Until != "init" && plan.Until != "console" && plan.Vmlinux == "" {
 		return blame.New(blame.Usage, "--until "+plan.Until+": a symbol needs a vmlinux", "give it with --vmlinux")

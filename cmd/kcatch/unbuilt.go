@@ -13,7 +13,6 @@ var unbuilt = []struct {
 	key   string
 	asked func(config.Boot) bool
 }{
-	{"boot-vmlinux", func(b config.Boot) bool { return b.BootVmlinux != "" }},
 	{"modules", func(b config.Boot) bool { return b.Modules != "" }},
 	{"repeat", func(b config.Boot) bool { return b.Repeat > 1 }},
 	{"who-wrote", func(b config.Boot) bool { return b.WhoWrote != "" }},

@@ -12,6 +12,8 @@ type Evidence struct {
 	Stop   watch.Stop
 	Chains []Chain // by vCPU index
 	Log    []linux.Record
+	// Console is the end of the serial line.
+	Console string
 	// Reports are the oopses, BUGs and WARNs of the log, in order, each with its chain as the kernel printed it.
 	Reports []Report
 	Kernel  KernelState
@@ -32,6 +34,7 @@ type Chain struct {
 	Frames  []verdict.Frame
 	Traps   []Trap // exception frames crossed, innermost first
 	Stopped string // why the backtrace ends; empty at the end of the stack
+	Message string // what the decompressor's error() was given
 }
 
 // Trap is an exception frame in a chain: Frames[Index] is the first frame of the code it interrupted.

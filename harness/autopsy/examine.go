@@ -20,6 +20,7 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 		return verdict.Result{}, err
 	}
 	notes := s.readLog(e)
+	e.Console = s.Console
 	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: s.warnings(e)}
 	if s.Placement != nil {
 		r.Kernel.KASLRSlide = verdict.Hex(s.Placement.Slide)

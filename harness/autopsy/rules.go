@@ -36,7 +36,7 @@ var rules = []rule{
 	{"oops or BUG", oops},
 	{"oops or BUG in the log", reported},
 	{"panic", panicked},
-	{"decompressor", decompressor},
+	{"decompressor", decompressing},
 	{"reset", reset},
 	{"triple fault", tripleFault},
 	{"shutdown", shutdown},
@@ -209,16 +209,41 @@ func panicText(e *Evidence) string {
 	return ""
 }
 
-// decompressor: the pc lies in the decompressor and the vCPU is halted with interrupts off: error() in
-// arch/x86/boot/compressed/misc.c.
-func decompressor(e *Evidence) *Finding {
+// decompressing: the pc lies in the decompressor and the vCPU is halted with interrupts off: error() in
+// arch/x86/boot/compressed/error.c. Its text is read from the code that called it, or from the console if that has it.
+func decompressing(e *Evidence) *Finding {
 	for i := range e.Chains {
 		c := &e.Chains[i]
-		if c.Where == BootText && c.Halted && e.Stop.Kind != watch.Shutdown {
-			return &Finding{Class: verdict.DecompressorError, CPU: c.CPU, Frame: first(c, reporting), What: "the decompressor gave up"}
+		if c.Where != BootText || !c.Halted || e.Stop.Kind == watch.Shutdown {
+			continue
 		}
+		f := &Finding{Class: verdict.DecompressorError, CPU: c.CPU, Frame: first(c, []string{"error"}), What: "the decompressor gave up"}
+		text := c.Message
+		if text == "" {
+			text = haltedText(e.Console)
+		}
+		if text != "" {
+			f.What += ": " + text
+		}
+		if f.Frame >= 0 {
+			f.What += " in " + place(&c.Frames[f.Frame])
+		}
+		return f
 	}
 	return nil
+}
+
+// haltedText is the line before " -- System halted" on the console, which error() prints after its text.
+func haltedText(console string) string {
+	before, _, ok := strings.Cut(console, " -- System halted")
+	if !ok {
+		return ""
+	}
+	lines := strings.FieldsFunc(before, func(r rune) bool { return r == '\n' || r == '\r' })
+	if len(lines) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(lines[len(lines)-1])
 }
 
 // resetting are the functions that ask the machine to reset or power off (arch/x86/kernel/reboot.c, kernel/reboot.c).

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"kcatch/gdb/amd64"
+	"kcatch/gdb/decompressor"
 	"kcatch/gdb/guest"
 	"kcatch/gdb/kernel"
 	"kcatch/gdb/linux"
@@ -29,10 +30,15 @@ type Scene struct {
 	Kernel *kernel.Kernel
 	// Placement is nil when the kernel was not found in RAM.
 	Placement *guest.Placement
+	// Boot is the decompressor's ELF, nil when there is none, and Setup what the bzImage's header says.
+	Boot  *decompressor.Image
+	Setup decompressor.Setup
 	// First is the machine at its first oops or panic, by Gather, and Warned the vCPU at each WARN, by ChainOf; nil when
 	// nothing of the kind was passed.
 	First  *Evidence
 	Warned []Chain
+	// Console is the end of the serial line.
+	Console string
 	// FailOn are the classes of survived events that make a boot bad.
 	FailOn []verdict.Class
 	// Source gives the text of a file of the tree as it was built; nil when there is no tree.
@@ -148,6 +154,10 @@ func (k *KernelState) read(s *Scene, mem linux.Memory) {
 // unwind fills in the chain of one vCPU.
 func (s *Scene) unwind(c *Chain, space guest.Space) {
 	c.Where = s.region(c.Regs)
+	if c.Where == BootText {
+		s.unwindBoot(c)
+		return
+	}
 	if s.Kernel == nil {
 		c.Stopped = "no vmlinux was given: no names and no chain"
 		return
@@ -157,7 +167,7 @@ func (s *Scene) unwind(c *Chain, space guest.Space) {
 		return
 	}
 	switch c.Where {
-	case LowMemory, UserText, BootText:
+	case LowMemory, UserText:
 		c.Stopped = fmt.Sprintf("pc 0x%x is in %s", c.Regs.LinearPC(), c.Where)
 		return
 	}
@@ -172,6 +182,29 @@ func (s *Scene) unwind(c *Chain, space guest.Space) {
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()
 	}
+}
+
+// unwindBoot fills in the chain of a vCPU that is in the decompressor.
+func (s *Scene) unwindBoot(c *Chain) {
+	if s.Boot == nil {
+		c.Stopped = fmt.Sprintf("pc 0x%x is below 4 GiB, where the decompressor runs; its ELF (--boot-vmlinux) would give names", c.Regs.RIP)
+		return
+	}
+	base, ok := s.Boot.Place(c.Regs.RIP, s.Setup, s.RAM)
+	if !ok {
+		c.Stopped = fmt.Sprintf("pc 0x%x is below 4 GiB and not in the decompressor's code", c.Regs.RIP)
+		return
+	}
+	chain := s.Boot.Chain(c.Regs, base, s.RAM)
+	for i, f := range chain {
+		by := unwind.ByScan
+		if i == 0 {
+			by = unwind.ByRegisters
+		}
+		c.Frames = append(c.Frames, verdict.Frame{Function: f.Function, Offset: f.Offset, Size: f.Size, PC: verdict.Hex(f.PC), FoundBy: string(by)})
+	}
+	c.Message = s.Boot.Message(chain, base)
+	c.Stopped = "the decompressor has no unwind tables; its chain is found by scanning the stack for calls"
 }
 
 func (r Region) String() string {
