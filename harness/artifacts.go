@@ -9,6 +9,9 @@ import (
 	"syscall"
 	"time"
 
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/core"
+	"kcatch/gdb/guest"
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
 	"kcatch/images"
@@ -121,6 +124,9 @@ func (b *boot) name(r *verdict.Result) {
 	at := b.artifacts.path
 	r.Artifacts.Dir, r.Artifacts.Vmlinux = b.artifacts.dir, b.plan.Vmlinux
 	r.Artifacts.Console, r.Artifacts.Log, r.Artifacts.QEMUCommand = at("console.log"), at("dmesg.log"), at("qemu.sh")
+	if r.Verdict == verdict.Bad {
+		r.Artifacts.VMCore = at(coreName)
+	}
 	r.Artifacts.Report, r.Artifacts.Result = at("report.txt"), at("result.json")
 	if b.plan.Vmlinux != "" {
 		r.Artifacts.GDBCommand = fmt.Sprintf("gdb -ex 'target remote %s' %s", at("gdb.sock"), b.plan.Vmlinux)
@@ -147,4 +153,49 @@ func (b *boot) save(r *verdict.Result) error {
 	put("report.txt", text.String())
 	put("result.json", js.String())
 	return err
+}
+
+// coreName is the core's file in the artifact directory.
+const coreName = "vmcore"
+
+// keepCore makes sure that a death has its core: the one of the first oops or panic, or one of the machine as it stands. A
+// good boot keeps none.
+func (b *boot) keepCore(r *verdict.Result, cpus []amd64.Registers) error {
+	switch {
+	case r.Verdict != verdict.Bad && b.first != nil:
+		return os.RemoveAll(b.artifacts.path(coreName))
+	case r.Verdict != verdict.Bad:
+		return nil
+	case b.first != nil:
+		return b.coreErr
+	}
+	return b.saveCore(cpus)
+}
+
+// saveCore writes an ELF core of the machine, for drgn and crash. It has holes where the guest's memory is zero.
+func (b *boot) saveCore(cpus []amd64.Registers) error {
+	ram, err := os.Open(b.machine.RAMPath())
+	if err != nil {
+		return diskError("vmcore", err)
+	}
+	defer ram.Close()
+	layout := b.ram.Layout()
+	m := core.Machine{RAM: ram, CPUs: cpus, Ranges: []core.Range{{Size: layout.Low}}}
+	if layout.High > 0 {
+		m.Ranges = append(m.Ranges, core.Range{Start: guest.FourGiB, Size: layout.High, Offset: layout.Low})
+	}
+	if b.kernel != nil && b.place != nil {
+		la57 := len(cpus) > 0 && cpus[0].CR4&amd64.CR4LA57 != 0
+		m.Info = core.Info(b.kernel, *b.place, la57)
+		text, end := b.kernel.Bounds()
+		m.Image = core.Range{Start: b.place.Phys, Size: (end - text) &^ 0xfff, Virt: b.place.Run(text)}
+		direct := b.kernel.Memory(b.ram, *b.place).DirectMap()
+		for i := range m.Ranges {
+			m.Ranges[i].Virt = direct + m.Ranges[i].Start
+		}
+	}
+	if err := core.Write(b.artifacts.path(coreName), m); err != nil {
+		return diskError("vmcore", err)
+	}
+	return nil
 }

@@ -67,8 +67,9 @@ type boot struct {
 	decompressor *decompressor.Image // opened when a boot ends before the kernel was found
 	setup        decompressor.Setup
 
-	first  *autopsy.Evidence // the machine at its first oops or panic
-	warned []autopsy.Chain   // the vCPU at each WARN
+	first   *autopsy.Evidence // the machine at its first oops or panic
+	coreErr error             // of the core that was written then
+	warned  []autopsy.Chain   // the vCPU at each WARN
 }
 
 // build makes the kernel, and points the plan at it.
@@ -209,13 +210,16 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	b.name(&r)
 	r.Timing.Examine = time.Since(begin).Seconds()
 	b.progress.verdict(&r)
-	return r, b.save(&r)
+	return r, errors.Join(b.save(&r), b.keepCore(&r, scene.Registers))
 }
 
 // scene is the machine as the autopsy sees it.
 func (b *boot) scene(stop watch.Stop) autopsy.Scene {
-	return autopsy.Scene{Boot: b.decompressor, Setup: b.setup, Console: string(b.machine.Console().Tail(consoleTail)), Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, First: b.first,
-		Warned: b.warned, Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn}
+	return autopsy.Scene{
+		Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, Boot: b.decompressor, Setup: b.setup,
+		First: b.first, Warned: b.warned, Console: string(b.machine.Console().Tail(consoleTail)),
+		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn,
+	}
 }
 
 // consoleTail is how much of the end of the serial line is looked through, in bytes.
@@ -255,6 +259,7 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 			return lost(err)
 		}
 		b.first = e
+		b.coreErr = b.saveCore(scene.Registers) // now, while the stacks are whole; said when the boot is over
 	case "__warn":
 		if len(b.warned) < maxWarned {
 			scene := b.scene(watch.Stop{})

@@ -39,6 +39,8 @@ type Scene struct {
 	Warned []Chain
 	// Console is the end of the serial line.
 	Console string
+	// Registers is filled in by Gather: those of each vCPU, as the machine stands.
+	Registers []amd64.Registers
 	// FailOn are the classes of survived events that make a boot bad.
 	FailOn []verdict.Class
 	// Source gives the text of a file of the tree as it was built; nil when there is no tree.
@@ -54,11 +56,13 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 		return nil, err
 	}
 	e := &Evidence{Stop: s.Stop, Kernel: KernelState{SystemState: -1, Consoles: -1, InitRan: s.Stop.Marker}}
+	s.Registers = nil
 	for _, t := range threads {
 		regs, err := s.Stub.Registers(ctx, t)
 		if err != nil {
 			return nil, err
 		}
+		s.Registers = append(s.Registers, regs)
 		c := s.ChainOf(t.CPU(), regs)
 		for _, cpu := range s.Stop.CPUs {
 			if cpu.Index == c.CPU {

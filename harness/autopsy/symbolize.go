@@ -144,7 +144,7 @@ func (s *symbolizer) bug(pc uint64) *verdict.BugSite {
 
 // exception is the trap for the report.
 func (t *Trap) exception(cr2 uint64) *verdict.Exception {
-	e := &verdict.Exception{Vector: int(t.Vector), Name: t.Vector.String(), ErrorCode: t.ErrorCode, Guessed: t.Guessed}
+	e := &verdict.Exception{Vector: int(t.Vector), Name: t.Vector.String(), ErrorCode: t.ErrorCode, PtRegs: verdict.Hex(t.PtRegs), Guessed: t.Guessed}
 	if !t.Known {
 		e.Vector, e.Name = -1, "of unknown vector"
 		return e

@@ -64,6 +64,7 @@ type Exception struct {
 	ErrorCode uint64 `json:"error_code"`
 	CR2       Hex    `json:"cr2"`
 	Text      string `json:"text,omitempty"`    // the error code in words
+	PtRegs    Hex    `json:"pt_regs"`           // run-time address of the saved registers; 0 when there are none
 	Guessed   bool   `json:"guessed,omitempty"` // the vector was deduced from the instruction, not seen
 }
 
