@@ -107,7 +107,7 @@ func TestHangs(t *testing.T) {
 		{"early-spin", verdict.SpinIRQsOff, "kcatch_spin_irqs_off"},
 		{"late-spin-irqs-off", verdict.SpinIRQsOff, "kcatch_spin_irqs_off"},
 		{"late-spin", verdict.Spin, "kcatch_spin"},
-		{"late-sleep", verdict.Idle, ""},
+		{"late-sleep", verdict.Idle, "kcatch_fault"},
 	} {
 		t.Run(tc.fault, func(t *testing.T) {
 			t.Parallel()
@@ -116,6 +116,11 @@ func TestHangs(t *testing.T) {
 			r := boots(t, p)
 			if r.Class != verdict.Hang || r.Hang != tc.kind {
 				t.Errorf("class %s, hang %s: %s; want a hang, %s", r.Class, r.Hang, r.Summary, tc.kind)
+			}
+			if tc.kind == verdict.Idle {
+				if len(r.Tasks) == 0 || r.Tasks[0].PID != 1 || r.Stage != verdict.Initcall || r.StageCall != "kcatch_fault_init" {
+					t.Errorf("tasks %+v, stage %s (%s)", r.Tasks, r.Stage, r.StageCall)
+				}
 			}
 			if tc.function != "" && (r.Cause == nil || r.Cause.Function != tc.function) {
 				t.Errorf("cause %+v, want %s", r.Cause, tc.function)

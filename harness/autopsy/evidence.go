@@ -17,6 +17,14 @@ type Evidence struct {
 	// Reports are the oopses, BUGs and WARNs of the log, in order, each with its chain as the kernel printed it.
 	Reports []Report
 	Kernel  KernelState
+	// Tasks are those that may block a boot that hangs, init's first.
+	Tasks []Blocked
+}
+
+// Blocked is a task that waits, with its chain.
+type Blocked struct {
+	linux.Task
+	Chain Chain
 }
 
 // Report is one of the kernel's own reports with its chain symbolized.

@@ -28,6 +28,9 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 	}
 	if e.Stop.Kind != watch.Reached {
 		e = s.firstDeath(e)
+		if s.First == nil && (e.Stop.Kind == watch.Stuck || e.Stop.Kind == watch.TimedOut) {
+			r.Notes = append(r.Notes, s.readTasks(e)...)
+		}
 		f := Judge(e)
 		s.fill(&r, e, &f)
 		return r, nil
@@ -90,7 +93,13 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 			c.Frames[t.Index].Exception = t.exception(c.Regs.CR2)
 		}
 	}
+	if f.Task != nil {
+		c = &f.Task.Chain
+	}
 	r.Stage, r.StageCall = stage(c, e.Kernel)
+	if f.Class == verdict.Hang {
+		r.Tasks = tasks(e)
+	}
 	if f.Frame >= 0 && f.Frame < len(c.Frames) {
 		c.Frames[f.Frame].Cause = true
 		r.Cause = s.cause(c, f)
@@ -99,6 +108,9 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 		r.Signature = verdict.Sign(r.Class, r.Stage, nil)
 	}
 	r.CPUs = cpus(e, f.Chain)
+	if f.Task != nil {
+		c = &e.Chains[0] // for how the machine stands
+	}
 	r.Details = details(e, c, r)
 }
 

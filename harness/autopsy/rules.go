@@ -13,9 +13,10 @@ import (
 type Finding struct {
 	Class verdict.Class
 	Hang  verdict.HangKind
-	CPU   int    // the vCPU whose chain shows it
-	Chain *Chain // in place of that vCPU's, where the death is older than the stop; else nil
-	Frame int    // index of the frame at fault in that chain; -1 when there is none
+	CPU   int      // the vCPU whose chain shows it
+	Chain *Chain   // in place of that vCPU's, where the death is older than the stop; else nil
+	Frame int      // index of the frame at fault in that chain; -1 when there is none
+	Task  *Blocked // the task that waits, when Frame is in its chain
 	Trap  *Trap
 	What  string // "#UD in __SetPageReserved()": the summary without the class
 	Notes []string
@@ -315,6 +316,15 @@ func hang(e *Evidence) *Finding {
 		}
 	}
 	f := &Finding{Class: verdict.Hang, Hang: kind, CPU: pick.CPU, Frame: first(pick, waiting)}
+	if kind == verdict.Idle && len(e.Tasks) > 0 { // nobody runs: what init waits for is the cause
+		t := &e.Tasks[0]
+		f.Task, f.Frame = t, first(&t.Chain, waiting)
+		f.What = fmt.Sprintf("every vCPU is idle; task %d (%s) waits", t.PID, t.Comm)
+		if f.Frame >= 0 {
+			f.What += " in " + place(&t.Chain.Frames[f.Frame])
+		}
+		return f
+	}
 	if pick.Where == LowMemory && len(pick.Frames) == 0 {
 		f.Class, f.Hang, f.What = verdict.NoKernel, "", "the firmware started no kernel"
 		return f

@@ -1,0 +1,92 @@
+package autopsy
+
+import (
+	"slices"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/guest"
+	"kcatch/gdb/linux"
+	"kcatch/gdb/unwind"
+	"kcatch/harness/verdict"
+)
+
+// maxBlocked bounds how many tasks are unwound.
+const maxBlocked = 16
+
+// readTasks finds the tasks that a hung boot waits for: init (pid 1) in whatever state, then those that wait
+// uninterruptibly. Kernel threads that sleep between their work are none.
+func (s *Scene) readTasks(e *Evidence) (notes []string) {
+	if s.Kernel == nil || s.Placement == nil || len(s.Registers) == 0 {
+		return nil
+	}
+	init, ok := s.Kernel.Symbol("init_task")
+	if !ok {
+		return nil
+	}
+	layout, err := linux.TaskLayoutOf(s.Kernel.File)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	space := guest.NewSpace(s.RAM, s.Registers[0])
+	all, err := linux.Tasks(space, s.Placement.Run(uint64(init.Addr)), layout)
+	if err != nil {
+		notes = append(notes, err.Error())
+	}
+	for _, t := range all {
+		if t.PID != 1 && t.StateText() != "D" || len(e.Tasks) == maxBlocked {
+			continue
+		}
+		b := Blocked{Task: t, Chain: s.taskChain(t, space)}
+		if t.PID == 1 {
+			e.Tasks = slices.Insert(e.Tasks, 0, b)
+		} else {
+			e.Tasks = append(e.Tasks, b)
+		}
+	}
+	return notes
+}
+
+// taskChain is the backtrace of a task that does not run.
+func (s *Scene) taskChain(t linux.Task, space guest.Space) Chain {
+	c := Chain{CPU: -1, Where: KernelText}
+	if t.OnCPU {
+		c.Stopped = "it runs on a vCPU"
+		return c
+	}
+	at, err := t.Switched(space)
+	if err != nil {
+		c.Stopped = err.Error()
+		return c
+	}
+	k, err := s.Kernel.Unwinder(*s.Placement)
+	if err != nil {
+		c.Stopped = err.Error()
+		return c
+	}
+	var start unwind.State
+	for r, v := range map[amd64.Reg]uint64{amd64.RIP: at.IP, amd64.RSP: at.SP, amd64.RBP: at.BP, amd64.RBX: at.BX,
+		amd64.R12: at.R12, amd64.R13: at.R13, amd64.R14: at.R14, amd64.R15: at.R15} {
+		start.Set(r, v)
+	}
+	trace := unwind.Walk(start, space, k)
+	sym := symbolizer{file: s.Kernel, kernel: k, place: *s.Placement, mem: space}
+	sym.chain(&c, trace)
+	if !trace.Stop.Whole() {
+		c.Stopped = "the chain ends here: " + trace.Stop.String()
+	}
+	return c
+}
+
+// tasks lists the blocked tasks for the result.
+func tasks(e *Evidence) []verdict.Task {
+	var out []verdict.Task
+	for i := range e.Tasks {
+		t := &e.Tasks[i]
+		frames := t.Chain.Frames
+		if frames == nil {
+			frames = []verdict.Frame{}
+		}
+		out = append(out, verdict.Task{PID: t.PID, Comm: t.Comm, State: t.StateText(), Frames: frames})
+	}
+	return out
+}
