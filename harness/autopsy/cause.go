@@ -25,7 +25,7 @@ var reporting = []string{
 var waiting = []string{
 	"schedule", "__schedule", "context_switch", "__switch_to_asm", "schedule_timeout*", "schedule_idle", "io_schedule*",
 	"preempt_schedule*", "msleep*", "usleep_range*", "ssleep", "wait_for_completion*", "mutex_lock*", "__mutex_lock*", "down_*", "rwsem_*", "do_wait_for_common", "__wait_for_common", "wait_for_common",
-	"cpu_relax", "rep_nop", "halt", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle",
+	"cpu_relax", "rep_nop", "halt", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle", "amd_e400_idle",
 	"acpi_idle_do_entry", "acpi_safe_halt", "acpi_idle_enter", "cpuidle_enter_state", "cpuidle_enter", "default_idle_call",
 	"cpuidle_idle_call", "do_idle", "cpu_startup_entry", "mwait_idle", "native_queued_spin_lock_slowpath",
 	"queued_spin_lock_slowpath", "queued_spin_lock", "do_raw_spin_lock", "__raw_spin_lock*", "_raw_spin_lock*", "spin_lock*",
