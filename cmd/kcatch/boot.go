@@ -79,6 +79,9 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 	if err := checkOutputs(cfg.Out, cfg.JSON); err != nil {
 		return 0, err
 	}
+	if cfg.Repeat > 1 && !cfg.DryRun {
+		return repeat(ctx, cfg, stdout, talk)
+	}
 	result, err := verdictOf(ctx, cfg, stdout, talk)
 	if result != nil && err != nil { // the verdict has been shown; something of the boot could not be kept
 		return 0, err
@@ -96,7 +99,7 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 	if result == nil { // a dry run
 		return verdict.ExitGood, nil
 	}
-	return exitCode(cfg, result)
+	return codeOf(cfg, result)
 }
 
 // verdictOf boots, and shows the result as soon as it is known; it is nil for a dry run.
@@ -131,24 +134,28 @@ func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *tal
 	return result, errors.Join(shown, err)
 }
 
-func exitCode(cfg config.Boot, r *verdict.Result) (int, error) {
-	for _, turn := range []struct {
-		spec string
-		code func(verdict.Match) int
-	}{
-		{cfg.Expect, func(m verdict.Match) int { return m.ExpectCode(r) }},
-		{cfg.Only, func(m verdict.Match) int { return m.OnlyCode(r) }},
-	} {
-		if turn.spec == "" {
-			continue
-		}
-		m, err := verdict.ParseMatch(turn.spec)
-		if err != nil {
-			return 0, blame.New(blame.Usage, err.Error(), "")
-		}
-		return turn.code(m), nil
+// codeOf is the exit code of a boot, turned by --expect or --only.
+func codeOf(cfg config.Boot, r *verdict.Result) (int, error) {
+	code, err := turned(cfg)
+	if err != nil {
+		return 0, err
 	}
-	return r.ExitCode(), nil
+	return code(r), nil
+}
+
+// turned is how results become exit codes.
+func turned(cfg config.Boot) (func(*verdict.Result) int, error) {
+	if cfg.Expect == "" && cfg.Only == "" {
+		return (*verdict.Result).ExitCode, nil
+	}
+	m, err := verdict.ParseMatch(cfg.Expect + cfg.Only) // config lets only one be set
+	if err != nil {
+		return nil, blame.New(blame.Usage, err.Error(), "")
+	}
+	if cfg.Expect != "" {
+		return m.ExpectCode, nil
+	}
+	return m.OnlyCode, nil
 }
 
 // planFor makes the Plan of a configuration.
@@ -190,24 +197,34 @@ func show(cfg config.Boot, r *verdict.Result, stdout io.Writer) error {
 			return err
 		}
 	}
+	return report.Text(stdout, r, styleOf(cfg, stdout))
+}
+
+// styleOf is the look of the text on standard output.
+func styleOf(cfg config.Boot, stdout io.Writer) report.Style {
 	style := report.Style{Color: isTerminal(stdout) && !cfg.NoColor && os.Getenv("NO_COLOR") == ""}
 	if f, ok := stdout.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
 			style.Width = w
 		}
 	}
-	return report.Text(stdout, r, style)
+	return style
 }
 
 func writeJSON(to string, stdout io.Writer, r *verdict.Result) error {
+	return writeTo(to, stdout, func(w io.Writer) error { return report.JSON(w, r) })
+}
+
+// writeTo writes to the file that --json names, or to standard output for "-".
+func writeTo(to string, stdout io.Writer, write func(io.Writer) error) error {
 	if to == "-" {
-		return report.JSON(stdout, r)
+		return write(stdout)
 	}
 	f, err := os.Create(to)
 	if err != nil {
 		return blame.New(blame.Usage, "--json: "+err.Error(), "name a file in a directory that exists, or - for standard output")
 	}
-	if err := report.JSON(f, r); err != nil {
+	if err := write(f); err != nil {
 		_ = f.Close() // the write's error is the telling one
 		return &blame.Error{Kind: blame.Infrastructure, Msg: "--json: " + err.Error(), Err: err}
 	}

@@ -14,7 +14,6 @@ var unbuilt = []struct {
 	asked func(config.Boot) bool
 }{
 	{"modules", func(b config.Boot) bool { return b.Modules != "" }},
-	{"repeat", func(b config.Boot) bool { return b.Repeat > 1 }},
 	{"who-wrote", func(b config.Boot) bool { return b.WhoWrote != "" }},
 	{"values", func(b config.Boot) bool { return b.Values != "none" }},
 }

@@ -1,0 +1,55 @@
+package verdict
+
+import (
+	"cmp"
+	"slices"
+)
+
+// RepeatSchema names the form of [Repeated].
+const RepeatSchema = "kcatch/repeat/v1"
+
+// Repeated is what came of booting the same again and again. KASLR gives every boot another seed.
+type Repeated struct {
+	Schema   string    `json:"schema"`
+	Boots    int       `json:"boots"`
+	Outcomes []Outcome `json:"outcomes"` // the most frequent first
+}
+
+// Outcome is one way in which boots ended. Boots with the same verdict, class and signature are one outcome.
+type Outcome struct {
+	Count   int       `json:"count"`
+	Seconds []float64 `json:"seconds"` // of each boot, from power-on to the stop
+	Result  Result    `json:"result"`  // the first of them
+}
+
+// Add counts one more boot, and reports whether it is the first of its outcome.
+func (r *Repeated) Add(b Result) (first bool) {
+	r.Schema = RepeatSchema
+	r.Boots++
+	i := slices.IndexFunc(r.Outcomes, func(o Outcome) bool {
+		return o.Result.Verdict == b.Verdict && o.Result.Class == b.Class && o.Result.Hang == b.Hang && o.Result.Signature == b.Signature
+	})
+	if i < 0 {
+		r.Outcomes = append(r.Outcomes, Outcome{Count: 1, Seconds: []float64{b.Timing.Boot}, Result: b})
+		return true
+	}
+	r.Outcomes[i].Count++
+	r.Outcomes[i].Seconds = append(r.Outcomes[i].Seconds, b.Timing.Boot)
+	slices.SortStableFunc(r.Outcomes, func(a, b Outcome) int { return cmp.Compare(b.Count, a.Count) })
+	return false
+}
+
+// ExitCode turns the codes of the single boots, by code, into one: bad if any is bad, else "cannot test" if any is that,
+// else good.
+func (r *Repeated) ExitCode(code func(*Result) int) int {
+	worst := ExitGood
+	for i := range r.Outcomes {
+		switch c := code(&r.Outcomes[i].Result); {
+		case c == ExitBad:
+			return ExitBad
+		case c != ExitGood:
+			worst = c
+		}
+	}
+	return worst
+}
