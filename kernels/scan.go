@@ -45,8 +45,9 @@ func scanTree(ctx context.Context, root string, avoid string, cache manifest) (m
 }
 
 type scanDir struct {
-	rel   string // "" or "drivers/net/"
-	rules *ignoreFile
+	rel     string // "" or "drivers/net/"
+	rules   *ignoreFile
+	outside bool // reached by a link that leaves the tree
 }
 
 type scanner struct {
@@ -62,6 +63,8 @@ type scanner struct {
 	found manifest
 	left  []string // files and "directories/" left out that git might track
 	err   error
+
+	outsideFiles, outsideBytes int64
 }
 
 func (s *scanner) work() {
@@ -91,6 +94,13 @@ func (s *scanner) work() {
 		s.mu.Lock()
 		for _, e := range entries {
 			s.found[e.Path] = e
+			if d.outside {
+				s.outsideFiles++
+				s.outsideBytes += e.Stamp.Size
+			}
+		}
+		if err == nil && (s.outsideFiles > maxOutsideFiles || s.outsideBytes > maxOutsideBytes) {
+			err = tooMuchOutside(s.root, d.rel)
 		}
 		s.queue = append(s.queue, dirs...)
 		s.left = append(s.left, left...)
@@ -137,8 +147,11 @@ func (s *scanner) directory(d scanDir, buf []byte) (entries []entry, dirs []scan
 			case d.rules.verdict(rel, name, true) > 0:
 				left = append(left, rel+"/")
 			default:
-				dirs = append(dirs, scanDir{rel + "/", d.rules})
+				dirs = append(dirs, scanDir{rel + "/", d.rules, d.outside})
 			}
+			continue
+		case e.Type()&fs.ModeSymlink != 0 && s.leadsOut(d.rel, rel):
+			dirs = append(dirs, scanDir{rel + "/", d.rules, true})
 			continue
 		case e.Type()&^fs.ModeSymlink != 0: // a socket, a pipe, a device
 			continue
@@ -146,7 +159,7 @@ func (s *scanner) directory(d scanDir, buf []byte) (entries []entry, dirs []scan
 			left = append(left, rel)
 			continue
 		}
-		ent, err := s.file(int(f.Fd()), rel, name, buf)
+		ent, err := s.file(int(f.Fd()), rel, name, d.outside, buf)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // gone since the directory was read
 		}
@@ -168,20 +181,29 @@ func (s *scanner) isObjectTree(rel string) bool {
 	return err == nil
 }
 
-// file makes the entry of one file, from the cache where its stamp is there.
-func (s *scanner) file(dir int, rel, name string, buf []byte) (entry, error) {
+// file makes the entry of one file, from the cache where its stamp is there. A link that leaves the tree, or stands outside it, is the file
+// that it leads to.
+func (s *scanner) file(dir int, rel, name string, outside bool, buf []byte) (entry, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return entry{}, err
 	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		text, err := linkText(s.root, rel)
+		if err != nil {
+			return entry{}, err
+		}
+		var to unix.Stat_t
+		if !outside && !filepath.IsAbs(text) || unix.Fstatat(dir, name, &to, 0) != nil || to.Mode&unix.S_IFMT != unix.S_IFREG {
+			return entry{Path: rel, Kind: kindLink, Stamp: stampOf(&st), Sum: sha256.Sum256([]byte(text))}, nil
+		}
+		st = to
+	}
 	e := entry{Path: rel, Kind: kindFile, Stamp: stampOf(&st)}
-	switch {
-	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
-		return s.link(e)
-	case st.Mode&0o100 != 0:
+	if st.Mode&0o100 != 0 {
 		e.Kind = kindExec
 	}
-	if old, ok := s.cache[rel]; ok && old.Stamp == e.Stamp && old.Sum != (sum{}) {
+	if old, ok := s.cache[rel]; ok && old.Stamp == e.Stamp && old.Kind != kindLink && old.Sum != (sum{}) {
 		e.Sum = old.Sum
 		return e, nil
 	}
@@ -194,49 +216,6 @@ func (s *scanner) file(dir int, rel, name string, buf []byte) (entry, error) {
 		e.Stamp.Ino = 0 // matches no file, so the next scan looks again
 	}
 	return e, nil
-}
-
-// link makes the entry of a symbolic link. One that stays in the tree is kept with its text (made relative when it was
-// absolute); a link to a file outside becomes that file, for a copy of the tree stands elsewhere; a link to a directory outside
-// is kept with an absolute target.
-func (s *scanner) link(e entry) (entry, error) {
-	e.Kind = kindLink
-	text, err := linkText(s.root, e.Path)
-	if err != nil {
-		return e, err
-	}
-	if filepath.IsAbs(text) {
-		if st, err := os.Stat(text); err == nil && st.Mode().IsRegular() {
-			e.Kind, e.Stamp = kindFile, stamp{}
-			if st.Mode()&0o100 != 0 {
-				e.Kind = kindExec
-			}
-			e.Sum, err = hashFile(text, make([]byte, 64<<10))
-			return e, err
-		}
-	}
-	e.Sum = sha256.Sum256([]byte(text))
-	return e, nil
-}
-
-// linkText is the target that a link gets in a copy of the tree: relative when it stays inside, else absolute.
-func linkText(root, rel string) (string, error) {
-	text, err := os.Readlink(filepath.Join(root, rel))
-	if err != nil {
-		return "", err
-	}
-	dir := path.Dir(rel)
-	if filepath.IsAbs(text) {
-		inside, err := filepath.Rel(root, text)
-		if err != nil || !filepath.IsLocal(inside) {
-			return text, nil
-		}
-		return filepath.Rel(dir, inside)
-	}
-	if !filepath.IsLocal(filepath.Join(dir, text)) {
-		return filepath.Join(root, dir, text), nil
-	}
-	return text, nil
 }
 
 // tracked takes the files that were left out and that git tracks.
@@ -265,7 +244,7 @@ func (s *scanner) tracked() error {
 		if err != nil {
 			continue
 		}
-		e, err := s.file(int(dir.Fd()), n, path.Base(n), buf)
+		e, err := s.file(int(dir.Fd()), n, path.Base(n), false, buf)
 		dir.Close()
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // deleted in the working tree

@@ -114,29 +114,52 @@ func TestScanTakesSources(t *testing.T) {
 func TestScanLinks(t *testing.T) {
 	dir := fakeKernel(t)
 	outside := t.TempDir()
-	writeFiles(t, outside, map[string]string{"x.c": "int outside;\n", "d/y.c": ""})
+	writeFiles(t, outside, map[string]string{"x.c": "int outside;\n", "d/y.c": "int y;\n", "e/z.h": "#define Z 1\n"})
+	for name, target := range map[string]string{"d/back": ".", "d/z.h": "../e/z.h"} {
+		if err := os.Symlink(target, filepath.Join(outside, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, target := range map[string]string{
 		"mm/rel": "a.c", "mm/abs": filepath.Join(dir, "include/linux/x.h"), "mm/dangling": "nothing", "mm/out.c": filepath.Join(outside, "x.c"),
-		"mm/outdir": filepath.Join(outside, "d"), "loop": ".",
+		"mm/outdir": filepath.Join(outside, "d"), "loop": ".", "mm/up": filepath.Dir(dir),
 	} {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got := strings.Join(scanned(t, dir), "\n") + "\n"
-	for _, want := range []string{"l mm/rel", "l mm/abs", "l mm/dangling", "f mm/out.c", "l mm/outdir", "l loop"} {
+	for _, want := range []string{"l mm/rel", "l mm/abs", "l mm/dangling", "f mm/out.c", "f mm/outdir/y.c", "f mm/outdir/z.h", "l mm/outdir/back", "l loop", "l mm/up"} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
 	src := copied(t, dir)
-	for name, want := range map[string]string{"mm/rel": "a.c", "mm/abs": "../include/linux/x.h", "mm/outdir": filepath.Join(outside, "d"), "loop": "."} {
+	for name, want := range map[string]string{"mm/rel": "a.c", "mm/abs": "../include/linux/x.h", "loop": ".", "mm/up": filepath.Dir(dir)} {
 		if text, err := os.Readlink(filepath.Join(src, name)); err != nil || text != want {
 			t.Errorf("%s -> %q, %v; want %q", name, text, err, want)
 		}
 	}
-	if readFile(t, filepath.Join(src, "mm/out.c")) != "int outside;\n" {
-		t.Error("a link to a file outside was not followed")
+	for name, want := range map[string]string{"mm/out.c": "int outside;\n", "mm/outdir/y.c": "int y;\n", "mm/outdir/z.h": "#define Z 1\n"} {
+		if got := readFile(t, filepath.Join(src, name)); got != want {
+			t.Errorf("%s has %q: a link out of the tree was not followed", name, got)
+		}
+	}
+	// A driver that is developed elsewhere: a change there is a change of the tree.
+	m, err := scanTree(t.Context(), dir, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := m.identity()
+	for _, name := range []string{"x.c", "d/y.c", "e/z.h"} {
+		writeFiles(t, outside, map[string]string{name: "changed\n"})
+		if m, err = scanTree(t.Context(), dir, "", m); err != nil {
+			t.Fatal(err)
+		}
+		if m.identity() == was {
+			t.Errorf("a change of %s outside the tree is not seen", name)
+		}
+		was = m.identity()
 	}
 }
 
@@ -293,6 +316,53 @@ func TestSyncWritesOnlyChanges(t *testing.T) {
 	sync(nil)
 	if readFile(t, filepath.Join(s.src(), "mm/a.c")) == "ha" {
 		t.Error("half a file was kept")
+	}
+}
+
+// A new header may hide another of its name, further down the compiler's search path, and make does not know: the other one gets a new time, so that
+// what was made of it is made again.
+func TestSyncShadowedHeader(t *testing.T) {
+	dir := fakeKernel(t)
+	age := func(s slot) int64 {
+		t.Helper()
+		st, err := os.Stat(filepath.Join(s.src(), "include/linux/x.h"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.ModTime().UnixNano()
+	}
+	m, err := scanTree(t.Context(), dir, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, from := range map[string]source{"directory": {root: dir, files: m}, "package": {root: dir, identity: "deb"}} {
+		t.Run(name, func(t *testing.T) {
+			s := slot{t.TempDir()}
+			sync := func(o overlay) int64 {
+				t.Helper()
+				if err := s.sync(t.Context(), from, o); err != nil {
+					t.Fatal(err)
+				}
+				return age(s)
+			}
+			first := sync(nil)
+			writeFiles(t, s.dir, map[string]string{"obj-1/kcatch.json": "{}"})
+			if got := sync(overlay{"mm/x.c": {Kind: kindFile, Data: []byte("1")}, "mm/y.h": {Kind: kindFile, Data: []byte("1")}}); got != first {
+				t.Error("written for files of other names")
+			}
+			shadow := overlay{"mm/x.h": {Kind: kindFile, Data: []byte("1")}}
+			second := sync(shadow)
+			if second == first {
+				t.Error("mm/x.h is new, and include/linux/x.h kept its time")
+			}
+			shadow["mm/x.h"] = overlayFile{Kind: kindFile, Data: []byte("2")}
+			if got := sync(shadow); got != second {
+				t.Error("written for a header that is not new")
+			}
+			if readFile(t, filepath.Join(s.src(), "include/linux/x.h")) != readFile(t, filepath.Join(dir, "include/linux/x.h")) {
+				t.Error("not the tree's text")
+			}
+		})
 	}
 }
 

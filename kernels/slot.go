@@ -8,8 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,6 +78,18 @@ func (s slot) sync(ctx context.Context, from source, o overlay) error {
 	if len(write)+len(remove)+len(restore) == 0 {
 		return nil
 	}
+	again, err := s.shadowed(from, want, have, append(append([]string(nil), write...), restore...))
+	if err != nil {
+		return infra("source", s.src(), err)
+	}
+	for _, p := range again {
+		next[p] = entry{Path: p, Kind: kindFile}
+		if _, ok := want[p]; ok {
+			write = append(write, p)
+		} else {
+			restore = append(restore, p)
+		}
+	}
 	// The journal: until the end, what is about to change counts as unknown content, so that an interrupted sync is finished by the next.
 	for _, p := range remove {
 		if _, ok := next[p]; !ok {
@@ -123,6 +137,51 @@ func (s slot) sync(ctx context.Context, from source, o overlay) error {
 		}
 	}
 	return infra("source", s.dir, writeManifest(s.manifest(), next))
+}
+
+// shadowed are the files, not written anyhow, that a header which is new in the tree may hide: those of the same name. An object says
+// which headers it was made of, not in which directories the compiler looked for them in vain, so make does not see that it
+// would find another one now. Written again, they are newer than every object made of them.
+func (s slot) shadowed(from source, want, have manifest, writing []string) ([]string, error) {
+	if objs, _ := filepath.Glob(filepath.Join(s.dir, "obj-*", "kcatch.json")); len(objs) == 0 {
+		return nil, nil
+	}
+	fresh, taken := map[string]bool{}, map[string]bool{}
+	for _, p := range writing {
+		taken[p] = true
+		was, ok := have[p]
+		there := ok && was.Kind != kindGone && was.Sum != (sum{}) // without a sum: an interrupted sync, which may have made it
+		if !ok && !from.live() {
+			_, err := os.Lstat(filepath.Join(from.root, p))
+			there = err == nil
+		}
+		if strings.HasSuffix(p, ".h") && !there {
+			fresh[path.Base(p)] = true
+		}
+	}
+	if len(fresh) == 0 {
+		return nil, nil
+	}
+	var again []string
+	if from.live() {
+		for p, e := range want {
+			if fresh[path.Base(p)] && !taken[p] && e.Kind != kindGone && e.Kind != kindLink {
+				again = append(again, p)
+			}
+		}
+		return again, nil
+	}
+	err := filepath.WalkDir(from.root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !fresh[d.Name()] {
+			return err
+		}
+		p, err := filepath.Rel(from.root, name)
+		if err == nil && !taken[p] && want[p].Kind != kindGone {
+			again = append(again, p)
+		}
+		return err
+	})
+	return again, err
 }
 
 // holds makes sure that there is a src and returns what it holds. A damaged or missing manifest costs a fresh copy.
@@ -229,6 +288,11 @@ func copyFile(root, rel, dst string, want entry) error {
 		_, err = io.Copy(out, in) // copy_file_range, which shares blocks where the file system can
 		if cerr := out.Close(); err == nil {
 			err = cerr
+		}
+		if err == nil && want.Stamp.Ino == 0 && want.Sum != (sum{}) { // a stamp that does not tell: changed just before the scan
+			if is, herr := hashFile(tmp, make([]byte, 64<<10)); herr != nil || is != want.Sum {
+				return errors.Join(herr, errChanged)
+			}
 		}
 		if err != nil || want.Stamp == (stamp{}) {
 			return err
