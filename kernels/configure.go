@@ -91,16 +91,25 @@ func (m maker) configure(ctx context.Context) ([]byte, error) {
 			return nil, infra("configure", config, err)
 		}
 	}
-	var requested kconfig.Config
+	var requested, base, keys kconfig.Config
 	for _, f := range in.fragments {
 		requested = kconfig.Merge(requested, f.conf)
 	}
-	if len(in.fragments) > 0 {
-		if err := putOnTop(config, requested); err != nil {
+	fromFile := in.base != BaseTiny && in.base != BaseDefconfig
+	if fromFile {
+		var notes []string
+		base, _ = kconfig.Parse(bytes.NewReader(in.baseText)) // readInputs has parsed it
+		keys, notes = withoutKeys(base, m.slot.src())
+		for _, n := range notes {
+			m.progress(StageConfigure, 0, 0, n)
+		}
+	}
+	if top := kconfig.Merge(keys, requested); top.Len() > 0 { // a fragment's own key is asked for, and must be there
+		if err := putOnTop(config, top); err != nil {
 			return nil, infra("configure", config, err)
 		}
 	}
-	if in.base != BaseTiny && in.base != BaseDefconfig || len(in.fragments) > 0 {
+	if fromFile || len(in.fragments) > 0 {
 		if err := m.target(ctx, obj, "olddefconfig"); err != nil {
 			return nil, err
 		}
@@ -116,7 +125,13 @@ func (m maker) configure(ctx context.Context) ([]byte, error) {
 	if final.Value("X86_64") != "y" {
 		return nil, blame.New(blame.Build, "configure: "+m.req.Base+": not a configuration for x86_64: CONFIG_X86_64 is not set", "")
 	}
-	return text, m.took(requested, final)
+	if err := m.took(requested, final); err != nil {
+		return nil, err
+	}
+	if note := lost(base, final, requested); note != "" {
+		m.progress(StageConfigure, 0, 0, note)
+	}
+	return text, nil
 }
 
 // putOnTop writes the fragments behind the base's other lines: of two choices that are both y the last one in the file counts.
@@ -148,18 +163,21 @@ func (m maker) took(requested, final kconfig.Config) error {
 	}
 	p := problems[0]
 	msg := "configure: " + m.fragmentOf(p.Symbol) + p.String()
-	if n := len(problems) - 1; n > 0 {
+	var others []string
+	for _, p := range problems[1:] {
+		others = append(others, m.fragmentOf(p.Symbol)+p.String())
+	}
+	if n := len(others); n > 0 {
 		msg += fmt.Sprintf(" (and %d more)", n)
 	}
-	var all []string
-	for _, p := range problems {
-		all = append(all, p.String())
-	}
 	hint := "put what it depends on into a fragment of yours, or take the line out"
-	if p.Near != "" {
+	switch {
+	case p.Near != "":
 		hint = "did you mean CONFIG_" + p.Near + "?"
+	case p.Undefined:
+		hint = "take the line out: it is of another kernel, or misspelt"
 	}
-	return &blame.Error{Kind: blame.Build, Msg: msg, Hint: hint, Detail: strings.Join(all, "\n")}
+	return &blame.Error{Kind: blame.Build, Msg: msg, Hint: hint, Detail: strings.Join(others, "\n")}
 }
 
 // fragmentOf names the fragment that asked for a symbol last: "kasan: ".

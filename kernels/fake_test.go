@@ -51,7 +51,8 @@ func readFile(t *testing.T, name string) string {
 	return string(data)
 }
 
-// fakeMake stands in for make. Its mood is written in the source: mm/a.c may say BREAK, SLOW, FULL or KILLED.
+// fakeMake stands in for make. Its mood is written in the source: mm/a.c may say BREAK, SLOW, FULL or KILLED,
+// Kconfig "# DROPS X".
 const fakeMake = `#!/bin/sh
 src=$2
 for a; do case $a in O=*) obj=${a#O=};; KCONFIG_ALLCONFIG=*) all=${a#*=};; esac; last=$a; done
@@ -61,7 +62,7 @@ esac
 case $last in
 allnoconfig) { echo CONFIG_X86_64=y; cat "$all"; } > $obj/.config; exit;;
 x86_64_defconfig) echo CONFIG_X86_64=y > $obj/.config; exit;;
-olddefconfig) exit;;
+olddefconfig) for s in $(sed -n 's/^# DROPS //p' $src/Kconfig); do sed -i "/^CONFIG_$s=/d" $obj/.config; done; exit;;
 esac
 echo run >> $src/../runs
 echo "make[1]: Entering directory '$obj'"

@@ -102,6 +102,11 @@ func (t objTree) fits(tools string, args []string) bool {
 // make builds and files the entry of key.
 func (m maker) make(ctx context.Context, key string, src source, o overlay, config []byte) (Build, error) {
 	start := time.Now()
+	if final, err := kconfig.Parse(bytes.NewReader(config)); err == nil {
+		if err := checkTools(final); err != nil {
+			return Build{}, err
+		}
+	}
 	obj, note, err := m.objects(ctx, config)
 	if err != nil {
 		return Build{}, err
@@ -370,13 +375,13 @@ func (m maker) failure(ctx context.Context, op string, log *makeLog, err error, 
 	}
 	msg := op + ": " + log.first
 	if log.first == "" {
-		msg = op + ": make failed: " + lastLine([]byte(log.tail()))
+		msg = op + ": make failed: " + lastLine([]byte(log.detail()))
 	}
 	hint := "the tree does not build with this configuration and compiler (" + m.tools + ")"
 	if logName != "" {
 		hint = "log: " + logName
 	}
-	e := &blame.Error{Kind: blame.Build, Msg: msg, Hint: hint, Detail: log.tail(), Err: err}
+	e := &blame.Error{Kind: blame.Build, Msg: msg, Hint: hint, Detail: log.detail(), Err: err}
 	if need, ok := log.missingTool(); ok {
 		e.Kind, e.Hint = blame.Infrastructure, "as root: apt-get install --no-install-recommends "+need
 	}

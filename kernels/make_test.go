@@ -15,7 +15,8 @@ func TestMakeLogFindsTheFirstError(t *testing.T) {
 		{"header", "In file included from /s/src/mm/a.c:1:\n/s/src/include/linux/x.h:3:2: error: #error no\n", "include/linux/x.h:3:2: error: #error no"},
 		{"warning before", "mm/a.c:1:1: warning: unused\nmm/b.c:2:1: error: bad\n", "mm/b.c:2:1: error: bad"},
 		{"assembler", "/s/src/arch/x86/x.S:7: Error: no such instruction\n", "arch/x86/x.S:7: Error: no such instruction"},
-		{"linker", "ld: vmlinux.o: in function `f':\n/s/src/mm/a.c:9: undefined reference to `g'\nmake: *** [x] Error 1\n", "ld: vmlinux.o: in function `f':"},
+		{"linker", "ld: vmlinux.o: in function `f':\n/s/src/mm/a.c:9: undefined reference to `g'\nmake: *** [x] Error 1\n", "mm/a.c:9: undefined reference to `g'"},
+		{"linker alone", "ld: cannot find x.o: No such file\nmake: *** [x] Error 1\n", "ld: cannot find x.o"},
 		{"make only", "make[1]: *** No rule to make target 'mm/none.o', needed by 'mm/built-in.a'.  Stop.\n", "make[1]: *** No rule to make target 'mm/none.o'"},
 		{"compiler after make", "make[1]: *** Waiting for unfinished jobs....\nmm/a.c:1:1: error: late\n", "mm/a.c:1:1: error: late"},
 		{"no newline at the end", "mm/a.c:1:1: fatal error: x.h: No such file", "mm/a.c:1:1: fatal error: x.h"},
@@ -33,6 +34,21 @@ func TestMakeLogFindsTheFirstError(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The evidence is the compiler's excerpt, or what came before make gave up; never make's own talk, and never the headline again.
+func TestMakeLogDetail(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"make: Entering directory '/s/src'\n/s/src/mm/a.c: In function 'f':\n/s/src/mm/a.c:1:2: error: bad\n    1 | bad\n      | ^~~\nmake[1]: *** [mm/a.o] Error 1\nmake: Leaving directory '/s/src'\n",
+			"    1 | bad\n      | ^~~"},
+		{"make: Entering directory '/s/src'\n*** The tree is not what it was\nmake: *** [x] Error 1\n", "*** The tree is not what it was"},
+	} {
+		l := makeLog{src: "/s/src", tick: func(int, string) {}}
+		l.Write([]byte(c.text))
+		if got := l.detail(); got != c.want {
+			t.Errorf("%q: %q, want %q", c.text, got, c.want)
+		}
 	}
 }
 

@@ -17,9 +17,10 @@ type makeLog struct {
 	part    []byte // a line whose end has not come
 	last    []string
 	steps   int
-	first   string // the first error: "mm/slub.c:12:5: error: ..."
-	weak    bool   // first is make's own, a compiler's would be better
-	full    bool   // the disk is
+	first   string   // the first error: "mm/slub.c:12:5: error: ..."
+	after   []string // what stands behind it: the compiler's excerpt, its further errors
+	weak    bool     // first is make's own, a compiler's would be better
+	full    bool     // the disk is
 }
 
 const maxLine = 8 << 10 // bytes of one line that are looked at
@@ -56,7 +57,10 @@ var (
 	// gcc and clang: "mm/slub.c:12:5: error: ..."; as: "x.S:3: Error: ..."
 	compilerError = regexp.MustCompile(`^(\S+?:\d+(?::\d+)?: (?:fatal error|[Ee]rror): .*)$`)
 	linkError     = regexp.MustCompile(`(?i)undefined reference to|ld(\.lld|\.bfd)?: (error: )?|^ERROR: modpost:|: error: |: not found$|Kconfig:\d+: `)
-	makeError     = regexp.MustCompile(`^make(\[\d+\])?: \*\*\* (.*)$`)
+	// "ld: mm/slub.o: in function `f':" says where the next line's error is
+	linkPlace = regexp.MustCompile(`: in function .*:$`)
+	makeTalk  = regexp.MustCompile(`^make(\[\d+\])?: `)
+	makeError = regexp.MustCompile(`^make(\[\d+\])?: \*\*\* (.*)$`)
 )
 
 func (l *makeLog) line(s string) {
@@ -70,10 +74,14 @@ func (l *makeLog) line(s string) {
 		l.last = l.last[1:]
 	}
 	l.last = append(l.last, s)
+	if l.first != "" && !l.weak && len(l.after) < 10 && !makeTalk.MatchString(s) {
+		l.after = append(l.after, strings.ReplaceAll(s, l.src+"/", ""))
+	}
 	switch {
 	case strings.Contains(s, "No space left on device"):
 		l.full = true
 	case l.first != "" && !l.weak:
+	case linkPlace.MatchString(s):
 	case compilerError.MatchString(s), linkError.MatchString(s) && !strings.Contains(strings.ToLower(s), "warning"):
 		l.first, l.weak = printable([]byte(l.relative(s))), false
 	case makeError.MatchString(s) && l.first == "":
@@ -84,6 +92,20 @@ func (l *makeLog) line(s string) {
 // relative makes the names in a line relative to the kernel tree.
 func (l *makeLog) relative(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(s), l.src+"/", ""), l.src, ".")
+}
+
+// detail is the evidence below the first error: what follows it, or what came last when it is make's own or there is none.
+func (l *makeLog) detail() string {
+	if l.first != "" && !l.weak {
+		return strings.Join(l.after, "\n")
+	}
+	var lines []string
+	for _, s := range l.last {
+		if !makeTalk.MatchString(s) {
+			lines = append(lines, strings.ReplaceAll(s, l.src+"/", ""))
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (l *makeLog) tail() string { return strings.Join(l.last, "\n") }

@@ -81,6 +81,14 @@ type need struct {
 	header    bool
 }
 
+func (n need) there() bool {
+	if n.header {
+		return haveHeader(n.what)
+	}
+	_, err := exec.LookPath(n.what)
+	return err == nil
+}
+
 // missing lists what is not installed of what the kernel's build needs (Documentation/process/changes.rst), as far as it can be known before the
 // configuration is: openssl, pahole and the compressors depend on it.
 func (t toolchain) missing(tiny, patches bool) []need {
@@ -98,14 +106,7 @@ func (t toolchain) missing(tiny, patches bool) []need {
 	var gone []need
 	seen := map[string]bool{}
 	for _, n := range needs {
-		ok := false
-		if n.header {
-			ok = haveHeader(n.what)
-		} else {
-			_, err := exec.LookPath(n.what)
-			ok = err == nil
-		}
-		if !ok && !seen[n.what] {
+		if !n.there() && !seen[n.what] {
 			seen[n.what] = true
 			gone = append(gone, n)
 		}

@@ -16,6 +16,8 @@ type Problem struct {
 	Why string
 	// Near is the symbol most like it, when no Kconfig file defines Symbol; else empty.
 	Near string
+	// Undefined says that no Kconfig file of the tree defines Symbol.
+	Undefined bool
 	// Line is the line of the request, from 1, 0 when it had none.
 	Line int
 }
@@ -55,7 +57,9 @@ func Check(requested, final Config, tree fs.FS) []Problem {
 	}
 	x := explainer{tree: t, final: final}
 	for i := range problems {
-		problems[i].Why, problems[i].Near = x.why(problems[i].Symbol, problems[i].Wanted)
+		p := &problems[i]
+		p.Why, p.Near = x.why(p.Symbol, p.Wanted)
+		p.Undefined = t.symbols[p.Symbol] == nil
 	}
 	return problems
 }
