@@ -96,7 +96,7 @@ func checkTools(final kconfig.Config) error {
 	for _, t := range configTools {
 		if final.Value(t.symbol) == "y" && !t.need.there() {
 			return blame.New(blame.Infrastructure, "configure: not installed: "+t.need.what+", which CONFIG_"+t.symbol+" needs",
-				"as root: apt-get install --no-install-recommends "+t.need.pkg+`; or --config with "# CONFIG_`+t.symbol+` is not set"`)
+				"as root: apt-get install --no-install-recommends "+t.need.pkg+`; or a fragment (--config) with "# CONFIG_`+t.symbol+` is not set"`)
 		}
 	}
 	return nil
