@@ -16,6 +16,7 @@ import (
 	"kcatch/harness/verdict"
 	"kcatch/images"
 	"kcatch/internal/blame"
+	"kcatch/kernels"
 )
 
 // artifacts is the directory that a boot leaves behind: the console, the log from memory, the result, the report, the
@@ -30,6 +31,7 @@ func (b *boot) openArtifacts() error {
 		if err != nil {
 			return &blame.Error{Kind: blame.Infrastructure, Msg: "artifacts: " + err.Error(), Hint: "name a directory with --out", Err: err}
 		}
+		prune(filepath.Join(state, "boots"))
 		dir = filepath.Join(state, "boots", fmt.Sprintf("%s-%d", time.Now().Format("20060102-150405.000"), os.Getpid()))
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -37,6 +39,21 @@ func (b *boot) openArtifacts() error {
 	}
 	b.artifacts = artifacts{dir: dir}
 	return nil
+}
+
+// keptBoots is how many boots without a directory of their own (Plan.Out) are kept: about 1 GB if all died.
+const keptBoots = 50
+
+// prune removes the oldest boots of a state directory. Their names begin with the time, so the order is theirs. What
+// cannot be removed stays.
+func prune(boots string) {
+	entries, err := os.ReadDir(boots) // sorted by name
+	if err != nil {
+		return
+	}
+	for _, e := range entries[:max(0, len(entries)-keptBoots+1)] {
+		_ = os.RemoveAll(filepath.Join(boots, e.Name()))
+	}
 }
 
 // stateDir is $XDG_STATE_HOME/kcatch, or ~/.local/state/kcatch (XDG Base Directory Specification 0.8).
@@ -87,6 +104,10 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 	} else {
 		r.Notes = append(r.Notes, "no vmlinux was given: the report is reduced to registers and the console; give it with --vmlinux")
 	}
+	if need := b.needsMemory(); r.Class == verdict.TripleFault && r.Stage == verdict.Decompressor && need > b.plan.Memory {
+		r.Details = append(r.Details, fmt.Sprintf("the kernel's header asks for %d MiB to be unpacked, the machine has %d: give it more with --memory",
+			(need+1<<20-1)>>20, b.plan.Memory>>20))
+	}
 	if len(r.Log) == 0 && r.Verdict == verdict.Bad {
 		r.Console = report.Lines(string(b.machine.Console().Tail(2<<10)), 0)
 	}
@@ -94,9 +115,24 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 		r.Summary = fmt.Sprintf("%s reached %s after %s", orKernel(r.Kernel.Release), b.plan.Until, after.Round(time.Millisecond))
 		r.Details = []string{b.machineNote()}
 		if status, ok := b.runStatus(); ok {
-			r.Details = append(r.Details, fmt.Sprintf("--run exited with %d", status))
+			r.Details = append(r.Details, fmt.Sprintf("--run exited with %d (its status does not count for the verdict)", status))
+			r.Console = b.runOutput()
+		} else if b.plan.Run != "" {
+			r.Details = append(r.Details, "--run did not come back before the guest shut down")
 		}
 	}
+}
+
+// needsMemory is what the header of the bzImage asks for, in bytes; zero when there is no bzImage.
+func (b *boot) needsMemory() uint64 {
+	if b.plan.Kernel == "" {
+		return 0
+	}
+	image, err := kernels.ReadBzImage(b.plan.Kernel)
+	if err != nil {
+		return 0
+	}
+	return image.NeedsMemory()
 }
 
 // runStatus is the exit status of --run, from the console; ok is false when it has not ended there.
@@ -110,6 +146,23 @@ func (b *boot) runStatus() (status int, ok bool) {
 		}
 	}
 	return status, ok
+}
+
+// runOutput is what --run printed: the console's lines between our two.
+func (b *boot) runOutput() []string {
+	var out []string
+	inside := false
+	for _, line := range report.Lines(string(b.machine.Console().Tail(64<<10)), 0) {
+		switch {
+		case strings.Contains(line, "kcatch: init reached"):
+			inside, out = true, nil
+		case strings.Contains(line, "kcatch: run exited"):
+			inside = false
+		case inside:
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 func orKernel(release string) string {

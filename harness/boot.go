@@ -185,7 +185,11 @@ func (b *boot) openLog(p guest.Placement) watch.Log {
 
 // examine asks what died, where and why, and completes the result.
 func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, error) {
-	b.progress.stage("caught", stop.String())
+	if stop.Kind == watch.Reached {
+		b.progress.stage("reached", b.plan.Until)
+	} else {
+		b.progress.stage("caught", stop.String())
+	}
 	begin := time.Now()
 	if b.place == nil && b.kernel != nil {
 		// A death while the kernel is being started: what is known of its place is better than nothing.

@@ -64,6 +64,10 @@ func checkKernel(plan Plan) error {
 			return err
 		}
 		defer d.Close()
+		if image != nil && !d.Matches(image.Runs) {
+			return blame.New(blame.Usage, plan.BootVmlinux+": not the boot vmlinux of "+plan.Kernel,
+				"give arch/x86/boot/compressed/vmlinux of the same build")
+		}
 	}
 	if plan.Until != "init" && plan.Until != "console" && plan.Vmlinux == "" {
 		return blame.New(blame.Usage, "--until "+plan.Until+": a symbol needs a vmlinux", "give it with --vmlinux")

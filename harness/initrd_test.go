@@ -37,7 +37,7 @@ func TestRun(t *testing.T) {
 	if r.Verdict != verdict.Good || r.Timing.Boot < 4 {
 		t.Errorf("verdict %s after %.1f s: %s", r.Verdict, r.Timing.Boot, r.Summary)
 	}
-	if len(r.Details) != 2 || r.Details[1] != "--run exited with 3" {
+	if len(r.Details) != 2 || r.Details[1] != "--run exited with 3 (its status does not count for the verdict)" {
 		t.Errorf("details %q", r.Details)
 	}
 }

@@ -84,14 +84,25 @@ func (b *boot) machineNote() string {
 }
 
 // rerunScript is a shell script that boots the same machine by hand: the serial line on the terminal, a GDB stub on a
-// socket beside the script, more arguments for QEMU (-S to wait for gdb) from the command line.
+// socket beside the script. gdb knows nothing of KASLR's slide, which is another one each time: "nokaslr" as the first
+// argument turns it off. More arguments are QEMU's.
 func (b *boot) rerunScript() string {
+	spec := b.spec()
+	if filepath.Dir(spec.Initrd) == b.artifacts.dir {
+		spec.Initrd = filepath.Base(spec.Initrd) // the script may be moved with its directory
+	}
+	append := spec.Append
+	spec.Append = ""
 	return fmt.Sprintf(`#!/bin/sh
-# Boots the same machine again; the serial line is on the terminal, Ctrl-A x ends it. Arguments go to QEMU: -S waits for gdb.
+# Boots the same machine again; the serial line is on the terminal, Ctrl-A x ends it. A reset or power-off pauses it.
+# Usage: qemu.sh [nokaslr] [QEMU ARGUMENT ...]      -S waits for gdb before the first instruction
 cd "$(dirname "$0")" || exit
+append=%s
+if [ "$1" = nokaslr ]; then append="$append nokaslr"; shift; fi
 exec %s \
+	-append "$append" -action reboot=shutdown,shutdown=pause \
 	-chardev socket,id=gdb0,path=gdb.sock,server=on,wait=off -gdb chardev:gdb0 "$@"
-`, b.spec().ShellCommand())
+`, machine.ShellQuote(append), spec.ShellCommand())
 }
 
 // DryRun is the QEMU command line of the plan, as a person would type it. Of a kernel that is yet to be built it names
@@ -121,6 +132,11 @@ func checkMachine(plan Plan) error {
 	if plan.Initrd == "" {
 		if _, err := images.FindBusybox(); err != nil {
 			return err
+		}
+	}
+	if plan.Initrd != "" && plan.Initrd != "none" {
+		if st, err := os.Stat(plan.Initrd); err == nil && st.Size() == 0 {
+			return blame.New(blame.Usage, "--initrd: "+plan.Initrd+": is empty", "leave it out for kcatch's own, or give none")
 		}
 	}
 	b := &boot{plan: plan, accel: machine.TCG}

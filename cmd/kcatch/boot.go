@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -52,7 +53,7 @@ func bootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 			return err
 		}
 		talk.quiet = cfg.Quiet
-		for _, n := range resolved.Notes {
+		for _, n := range append(resolved.Notes, strangers(resolved)...) {
 			talk.remark(n)
 		}
 		if cfg.Verbose {
@@ -99,7 +100,7 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 	if result == nil { // a dry run
 		return verdict.ExitGood, nil
 	}
-	return codeOf(cfg, result)
+	return codeOf(cfg, result, talk)
 }
 
 // verdictOf boots, and shows the result as soon as it is known; it is nil for a dry run.
@@ -135,12 +136,27 @@ func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *tal
 }
 
 // codeOf is the exit code of a boot, turned by --expect or --only.
-func codeOf(cfg config.Boot, r *verdict.Result) (int, error) {
+func codeOf(cfg config.Boot, r *verdict.Result, talk *talk) (int, error) {
 	code, err := turned(cfg)
 	if err != nil {
 		return 0, err
 	}
+	flag, want := "--expect", cfg.Expect
+	if want == "" {
+		flag, want = "--only", cfg.Only
+	}
+	if want != "" {
+		talk.remark(fmt.Sprintf("%s %s: this is %s: exit %d", flag, want, death(r), code(r)))
+	}
 	return code(r), nil
+}
+
+// death is a result as --expect names it.
+func death(r *verdict.Result) string {
+	if r.Cause == nil {
+		return string(r.Class)
+	}
+	return string(r.Class) + ":" + strings.Join(append([]string{r.Cause.Function}, r.Cause.InlinedInto...), ", inlined into ")
 }
 
 // turned is how results become exit codes.

@@ -16,7 +16,7 @@ func configCommand(stdout io.Writer, talk *talk) *cobra.Command {
 		Use:   "config",
 		Short: "print the settings in force, and where each comes from",
 		Long: `Print each setting of boot with its value and its origin: flag, environment, profile or default. It takes the flags
-of boot, so that a command line can be tried: kcatch config --profile ci --memory 1G`,
+of boot, so that a command line can be tried: kcatch config --profile quick --memory 1G`,
 		Args: cobra.ArbitraryArgs,
 	}
 	config.BindBootFlags(cmd.Flags())

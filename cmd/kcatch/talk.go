@@ -29,6 +29,26 @@ type talk struct {
 	since time.Time
 	drawn bool
 	last  time.Time
+	tick  *time.Ticker // moves the line on a terminal; nil when none does
+}
+
+// tickEvery is how often the moving line shows the time of its stage.
+const tickEvery = 250 * time.Millisecond
+
+// move keeps the line of a stage moving until tick is stopped.
+func (t *talk) move(tick *time.Ticker) {
+	for range tick.C {
+		t.mu.Lock()
+		if t.tick == tick && t.stage != "" && time.Since(t.last) > tickEvery {
+			t.draw(fmt.Sprintf("%-10s %s  %s", t.stage, t.note, short(time.Since(t.since))))
+		}
+		over := t.tick != tick
+		t.mu.Unlock()
+		if over {
+			tick.Stop()
+			return
+		}
+	}
 }
 
 func newTalk(w io.Writer, terminal bool) *talk { return &talk{w: w, terminal: terminal} }
@@ -74,6 +94,8 @@ func (t *talk) begin(stage, note string) {
 	t.stage, t.note, t.since = stage, note, time.Now()
 	if t.terminal {
 		t.draw(fmt.Sprintf("%-10s %s", stage, note))
+		t.tick = time.NewTicker(tickEvery)
+		go t.move(t.tick)
 	}
 }
 
@@ -117,11 +139,16 @@ func (t *talk) abandon() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.clear()
+	t.still()
 	t.stage = ""
 }
 
+// still ends the moving line. The ticker runs once more after it, so that its goroutine sees the end.
+func (t *talk) still() { t.tick = nil }
+
 func (t *talk) finish() {
 	t.clear()
+	t.still()
 	if t.stage != "" {
 		t.plain(fmt.Sprintf("%-10s %6s  %s", t.stage, short(time.Since(t.since)), t.note))
 	}

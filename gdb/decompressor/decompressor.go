@@ -57,6 +57,17 @@ func Open(path string) (*Image, error) {
 // Close closes the file.
 func (d *Image) Close() error { return d.file.Close() }
 
+// Matches reports whether the image is the program of a bzImage: runs says whether that has this code at an offset from
+// its start. The text section is compared.
+func (d *Image) Matches(runs func(code []byte, offset int64) bool) bool {
+	text, ok := d.file.Section(".text")
+	if !ok {
+		return false
+	}
+	code, err := d.file.Bytes(text.Addr, int(text.Size))
+	return err == nil && runs(code, int64(text.Addr))
+}
+
 // codeMatch is how many bytes of code must agree with the file for a place to be believed.
 const codeMatch = 48
 

@@ -79,6 +79,9 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	r.Verdict, r.Class, r.Hang, r.Blame = verdict.Bad, f.Class, f.Hang, "kernel"
 	r.Summary = string(f.Class) + ": " + f.What
 	r.Notes = append(r.Notes, f.Notes...)
+	if u := e.Stop.Until; u != "" && u != "init" && e.Stop.Kind != watch.Reached {
+		r.Notes = append(r.Notes, "--until "+u+" was not reached")
+	}
 	c := f.Chain
 	if c != nil {
 		c.CPU = f.CPU

@@ -329,6 +329,14 @@ func hang(e *Evidence) *Finding {
 		f.Class, f.Hang, f.What = verdict.NoKernel, "", "the firmware started no kernel"
 		return f
 	}
+	if e.Stop.Kind == watch.TimedOut {
+		// One look at a kernel that may be slow: what it does now, and no more.
+		f.What = e.Stop.String() + "; then " + state(pick)
+		if f.Frame >= 0 {
+			f.What = e.Stop.String() + "; then in " + place(&pick.Frames[f.Frame])
+		}
+		return f
+	}
 	what := map[verdict.HangKind]string{
 		verdict.SpinIRQsOff: "spins with interrupts off", verdict.Spin: "runs without getting anywhere",
 		verdict.Idle: "every vCPU is idle", verdict.Halted: "halted with interrupts off"}[kind]

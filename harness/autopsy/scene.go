@@ -216,6 +216,9 @@ func (r Region) String() string {
 		"the firmware or real-mode setup", "user space"}[r]
 }
 
+// firmwareROM is where the firmware's ROM begins below 4 GiB; nothing of a kernel runs there.
+const firmwareROM = 0xff000000
+
 // region names what a vCPU executes.
 func (s *Scene) region(r amd64.Registers) Region {
 	pc := r.LinearPC()
@@ -226,6 +229,8 @@ func (s *Scene) region(r amd64.Registers) Region {
 		return LowMemory
 	case s.inIdentity(pc):
 		return IdentityText
+	case pc >= firmwareROM && pc>>32 == 0:
+		return LowMemory
 	case pc>>32 == 0:
 		return BootText
 	case pc >= 0xffffffff80000000:

@@ -25,6 +25,9 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 	case IdentityText:
 		return verdict.Startup64, ""
 	}
+	if c.has("do_idle", "cpu_startup_entry") { // the idle task says nothing about the boot
+		return bySystemState(c, k), ""
+	}
 	for _, rule := range []struct {
 		stage verdict.Stage
 		names []string
@@ -51,21 +54,26 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 		}
 		return rule.stage, ""
 	}
+	return bySystemState(c, k), ""
+}
+
+// bySystemState is the stage by the kernel's own state, for chains that do not tell.
+func bySystemState(c *Chain, k KernelState) verdict.Stage {
 	switch {
 	case k.InitRan || k.SystemState >= 3:
-		return verdict.Userspace, ""
+		return verdict.Userspace
 	case k.SystemState == 2:
-		return verdict.Init, ""
+		return verdict.Init
 	case k.SystemState == 1:
-		return verdict.Initcall, ""
+		return verdict.Initcall
 	case k.SystemState == 0:
-		return verdict.StartKernel, ""
+		return verdict.StartKernel
 	case c.has("secondary_startup_64", "secondary_startup_64_no_verify"):
-		return verdict.Startup64, ""
+		return verdict.Startup64
 	case c.Where == KernelText:
-		return byIDT(k), ""
+		return byIDT(k)
 	}
-	return verdict.Firmware, ""
+	return verdict.Firmware
 }
 
 // byIDT guesses the stage of a kernel without symbols from its IDTR: the bring-up table has 32 gates in the kernel image,

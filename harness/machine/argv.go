@@ -32,15 +32,6 @@ func (s Spec) ShellCommand() string {
 	return shell(s.Argv())
 }
 
-// DebugCommand is [Spec.ShellCommand], but the machine waits at its first instruction for a debugger on TCP port 1234
-// of this host, and pauses where it would reset or power off.
-func (s Spec) DebugCommand() string {
-	s.Dir = ""
-	s.Extra = append(s.Extra[:len(s.Extra):len(s.Extra)],
-		"-action", "reboot=shutdown,shutdown=pause", "-gdb", "tcp:127.0.0.1:1234", "-S")
-	return shell(s.Argv())
-}
-
 type argv []string
 
 func (b *argv) add(args ...string) { *b = append(*b, args...) }
@@ -105,6 +96,9 @@ func shell(args []string) string {
 	}
 	return strings.Join(quoted, " ")
 }
+
+// ShellQuote makes one word of a POSIX shell of s.
+func ShellQuote(s string) string { return quote(s) }
 
 func quote(s string) string {
 	plain := func(r rune) bool {

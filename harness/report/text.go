@@ -267,9 +267,13 @@ func (t *text) warnings(r *verdict.Result) {
 }
 
 func (t *text) log(r *verdict.Result) {
-	if len(r.Console) > 0 {
+	if strings.TrimSpace(strings.Join(r.Console, "")) != "" {
 		t.line("")
-		t.line("%s", t.style.dim("the end of the console:"))
+		title := "the end of the console:"
+		if r.Verdict == verdict.Good {
+			title = "--run printed:"
+		}
+		t.line("%s", t.style.dim(title))
 		for _, l := range r.Console[max(0, len(r.Console)-logTail):] {
 			t.line("  %s", Clean(l, 120))
 		}
@@ -322,6 +326,7 @@ func (t *text) next(r *verdict.Result) {
 	t.line("")
 	if r.Artifacts.QEMUCommand != "" {
 		t.line("%s  sh %s", t.style.dim("boot it again "), r.Artifacts.QEMUCommand)
+		t.line("%s  sh %s nokaslr -S", t.style.dim("stop it at 0  "), r.Artifacts.QEMUCommand)
 	}
 	if r.Artifacts.GDBCommand != "" {
 		t.line("%s  %s", t.style.dim("then in gdb   "), r.Artifacts.GDBCommand)

@@ -30,7 +30,7 @@ type Result struct {
 	WhoWrote  []Write   `json:"who_wrote,omitempty"`
 	Warnings  []Warning `json:"warnings"`
 	Log       []LogLine `json:"log"`
-	Console   []string  `json:"console_tail,omitempty"` // its last lines, where the log in memory could not be read
+	Console   []string  `json:"console_tail,omitempty"` // its last lines, where the log in memory could not be read; what --run printed
 	Kernel    Kernel    `json:"kernel"`
 	Machine   *Machine  `json:"machine,omitempty"`
 	Timeline  []Mark    `json:"timeline,omitempty"`

@@ -34,6 +34,8 @@ type Stop struct {
 	Hits      []Hit
 	Marks     []verdict.Mark
 	Marker    bool // our init's marker was seen
+	Until     string
+	Limit     time.Duration // of the whole boot
 }
 
 // Hit is a breakpoint that was passed: the vCPU's registers at the entry of Symbol.
@@ -61,7 +63,10 @@ func (s Stop) String() string {
 	case Stuck:
 		return fmt.Sprintf("no progress for %.0f s", s.Quiet.Seconds())
 	case TimedOut:
-		return fmt.Sprintf("not there after %.0f s", s.After.Seconds())
+		if s.Marker {
+			return fmt.Sprintf("init ran, and what it runs had not ended after %s", s.Limit)
+		}
+		return fmt.Sprintf("%s was not reached in %s", s.Until, s.Limit)
 	}
 	return "invalid"
 }

@@ -123,6 +123,7 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 		stop.CPUs = cpus
 	}
 	w.locate()
+	stop.Until, stop.Limit = in.Until, in.Timeout
 	stop.Placement, stop.Hits, stop.Marks, stop.Marker = w.placement, w.hits, w.marks, w.marker
 	return stop, nil
 }
