@@ -189,7 +189,24 @@ func TestMakeKilled(t *testing.T) {
 	wantBlame(t, err, blame.Infrastructure, "make was killed")
 	objs, _ := filepath.Glob(filepath.Join(b.Cache, "slots", "*", "obj-*", "kcatch.json"))
 	if len(objs) != 1 || !strings.Contains(readFile(t, objs[0]), `"busy":true`) {
-		t.Errorf("the object tree is not marked: %v", objs)
+		t.Fatalf("the object tree is not marked: %v", objs)
+	}
+	// What that make may have written goes, what it found stays.
+	obj := filepath.Dir(objs[0])
+	writeFiles(t, obj, map[string]string{"mm/half.o": "half", "mm/old.o": "old"})
+	if err := os.Chtimes(filepath.Join(obj, "mm/old.o"), time.Time{}, time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, r.Tree, map[string]string{"mm/a.c": "int mended;\n"})
+	mustBuild(t, &b, r)
+	if _, err := os.Stat(filepath.Join(obj, "mm/half.o")); err == nil {
+		t.Error("half an object is still there")
+	}
+	if _, err := os.Stat(filepath.Join(obj, "mm/old.o")); err != nil {
+		t.Error("an object from before was lost")
+	}
+	if strings.Contains(readFile(t, objs[0]), `"busy":true`) {
+		t.Error("the object tree is still marked")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,7 +79,7 @@ type objTree struct {
 	Tools string   `json:"tools"`
 	Make  []string `json:"make"`
 	Steps int      `json:"steps"` // lines of a build from nothing; 0 until there was one
-	// Busy is set while make runs. A tree that is found busy had its make killed, and may hold half an object that make takes for a whole one.
+	// Busy is set while make runs. A tree that is found busy had its make killed, see unfinished.
 	Busy bool `json:"busy"`
 }
 
@@ -93,6 +94,27 @@ func (t objTree) write(dir string) error {
 		return err
 	}
 	return writeAtomically(filepath.Join(dir, "kcatch.json"), func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+// unfinished removes what a make that was killed has written in an object tree: it may have left half an object, newer than its source, which
+// the next make would take for a whole one. The note's own time is when that make began.
+func unfinished(dir string) error {
+	const tick = 2 * time.Second // the coarsest file system's
+	note := filepath.Join(dir, "kcatch.json")
+	began, err := os.Stat(note)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || name == note {
+			return err
+		}
+		st, err := d.Info()
+		if err != nil || st.ModTime().Before(began.ModTime().Add(-tick)) {
+			return err
+		}
+		return os.Remove(name)
+	})
 }
 
 func (t objTree) fits(tools string, args []string) bool {
@@ -226,7 +248,18 @@ func (m maker) objects(ctx context.Context, config []byte) (dir string, note obj
 			err = infra("build", dir, err)
 		}
 	}()
-	if t, ok := readObjTree(dir); ok && t.fits(m.tools, m.req.Make) {
+	t, ok := readObjTree(dir)
+	if ok && t.Busy {
+		m.progress(StageConfigure, 0, 0, "clearing up after a make that was killed")
+		if err := unfinished(dir); err != nil {
+			return "", note, err
+		}
+		t.Busy = false
+		if err := t.write(dir); err != nil {
+			return "", note, err
+		}
+	}
+	if ok && t.fits(m.tools, m.req.Make) {
 		note = t
 	} else {
 		if err := os.RemoveAll(dir); err != nil {
