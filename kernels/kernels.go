@@ -15,7 +15,7 @@
 // Errors are [blame.Error]: usage for arguments and files that are not what they should be, build for a patch that does not fit, a
 // configuration that does not take and a tree that does not compile, infrastructure for tools, disk and network.
 //
-// The cache, all entries renamed into place when they are whole:
+// The cache, all entries renamed into place when they are whole; of the builds the 32 used last are kept, and all of today's:
 //
 //	sources/ID/          an unpacked package or tarball, never changed again
 //	slots/ID/            the private copy of a source with its object trees, see slot.go; used under a lock

@@ -217,6 +217,7 @@ func (m maker) make(ctx context.Context, key string, src source, o overlay, conf
 		}
 	}
 	os.Remove(logName)
+	tidy(m.cache, time.Now())
 	out, ok := m.entryOf(key)
 	if !ok {
 		return Build{}, blame.New(blame.Infrastructure, "build: "+dir+": is gone right after it was made", "")
