@@ -124,7 +124,9 @@ func (m Machine) copyRange(f *os.File, r Range, at int64) error {
 		if err != nil {
 			return fmt.Errorf("core: %w", err)
 		}
-		hole = min(hole, end)
+		if hole = min(hole, end); hole <= pos {
+			return fmt.Errorf("core: the RAM file has neither data nor a hole at 0x%x", pos)
+		}
 		if err := m.copyData(f, data, hole, at-int64(r.Offset)); err != nil {
 			return err
 		}
