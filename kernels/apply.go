@@ -333,13 +333,15 @@ func (a *applier) refusal(name string, files []fileDiff, strip int, out []byte, 
 	if reversed {
 		e.Msg = fmt.Sprintf("patch: %s: %s: already applied: the tree has what it adds", name, firstFile(files, strip))
 		e.Hint = "leave the patch out, or name an unpatched tree"
+		e.Detail = ""
 		return e
 	}
 	var reasons []string
 	for _, f := range files {
 		reasons = append(reasons, a.fileReasons(f, strip)...)
 	}
-	if len(reasons) == 0 { // a reason of git's own: binary without its index line, a broken line
+	gits := len(reasons) == 0
+	if gits { // a reason of git's own: binary without its index line, a broken line
 		reason := "does not apply"
 		for l := range strings.Lines(string(out)) {
 			if l, ok := strings.CutPrefix(strings.TrimSpace(l), "error: "); ok && !strings.HasPrefix(l, "while searching for") {
@@ -355,7 +357,9 @@ func (a *applier) refusal(name string, files []fileDiff, strip int, out []byte, 
 	e.Msg = "patch: " + name + ": " + reasons[0]
 	if n := len(reasons) - 1; n > 0 {
 		e.Msg += fmt.Sprintf(" (and %d more)", n)
-		e.Detail = strings.Join(reasons, "\n") + "\n\n" + e.Detail
+	}
+	if !gits {
+		e.Detail = strings.Join(reasons[1:], "\n")
 	}
 	e.Hint = "the patch was made for another state of this file; rebase it, or name the tree that it was made for"
 	return e

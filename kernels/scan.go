@@ -27,7 +27,42 @@ const racy = int64(2 * time.Second)
 // scanTree returns what a kernel is built from in a directory: every file but git's own and the products of an in-tree build.
 // Contents are hashed where cache does not have the file's stamp. Nothing in the directory is written, no git command is run on it.
 func scanTree(ctx context.Context, root string, avoid string, cache manifest) (manifest, error) {
-	s := &scanner{ctx: ctx, root: root, avoid: avoid, cache: cache, found: make(manifest, len(cache)+1024)}
+	return (&scanner{ctx: ctx, root: root, avoid: avoid, cache: cache, found: make(manifest, len(cache)+1024)}).scan()
+}
+
+// dropProducts removes from a directory of ours everything that scanTree leaves out: an archive may have been made of a tree that was built
+// in, and an out-of-tree build finds objects in its source directory too (make's VPATH).
+func dropProducts(ctx context.Context, root string) error {
+	found, err := (&scanner{ctx: ctx, root: root, found: make(manifest, 1024), noSums: true}).scan()
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		switch {
+		case err != nil:
+			return err
+		case rel == ".git":
+			err = os.RemoveAll(name)
+			if err == nil && d.IsDir() {
+				return fs.SkipDir
+			}
+			return err
+		case d.IsDir():
+			return nil
+		}
+		if _, ok := found[filepath.ToSlash(rel)]; !ok {
+			return os.Remove(name)
+		}
+		return nil
+	})
+}
+
+func (s *scanner) scan() (manifest, error) {
+	ctx := s.ctx
 	s.idle = sync.NewCond(&s.mu)
 	s.queue = []scanDir{{rules: parseIgnore([]byte(products), "", nil)}}
 	var wg sync.WaitGroup
@@ -55,6 +90,8 @@ type scanner struct {
 	root  string
 	avoid string // a directory (the cache) that is no part of the tree, absolute
 	cache manifest
+	// noSums leaves the contents unread: only the names are wanted.
+	noSums bool
 
 	mu    sync.Mutex // guards all below
 	idle  *sync.Cond
@@ -205,6 +242,9 @@ func (s *scanner) file(dir int, rel, name string, outside bool, buf []byte) (ent
 	}
 	if old, ok := s.cache[rel]; ok && old.Stamp == e.Stamp && old.Kind != kindLink && old.Sum != (sum{}) {
 		e.Sum = old.Sum
+		return e, nil
+	}
+	if s.noSums {
 		return e, nil
 	}
 	now := time.Now().UnixNano()

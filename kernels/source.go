@@ -169,7 +169,13 @@ func (b *build) tarball(ctx context.Context, name string) (source, error) {
 			return &blame.Error{Kind: blame.Usage, Msg: "tree: " + name + ": " + cause(err), Err: err}
 		}
 		defer f.Close()
-		return b.unpack(ctx, f, tmp, name)
+		if err := b.unpack(ctx, f, tmp, name); err != nil {
+			return err
+		}
+		if _, err := treeVersionAs(topDirectory(tmp), name); err != nil {
+			return err
+		}
+		return infra("unpack "+filepath.Base(name), tmp, dropProducts(ctx, topDirectory(tmp)))
 	})
 	if err != nil {
 		return source{}, err

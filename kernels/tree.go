@@ -15,9 +15,12 @@ import (
 
 // treeVersion checks that dir is a kernel tree that can make an x86 kernel, and returns the version its Makefile names. The error
 // is a usage error which says what is missing.
-func treeVersion(dir string) (version, error) {
+func treeVersion(dir string) (version, error) { return treeVersionAs(dir, dir) }
+
+// treeVersionAs is treeVersion of what the user has named otherwise: an archive.
+func treeVersionAs(dir, named string) (version, error) {
 	bad := func(why, hint string) (version, error) {
-		return version{}, blame.New(blame.Usage, "tree: "+dir+": not a kernel tree: "+why, hint)
+		return version{}, blame.New(blame.Usage, "tree: "+named+": not a kernel tree: "+why, hint)
 	}
 	const hint = "TREE is debian-6.1, debian-6.12, a directory with a kernel source, or a tarball of one"
 	v, err := makefileVersion(filepath.Join(dir, "Makefile"))
@@ -27,7 +30,7 @@ func treeVersion(dir string) (version, error) {
 	case errors.Is(err, errNoVersion):
 		return bad("its Makefile names no VERSION and PATCHLEVEL", hint)
 	case err != nil:
-		return version{}, &blame.Error{Kind: blame.Usage, Msg: "tree: " + dir + ": " + cause(err), Err: err}
+		return version{}, &blame.Error{Kind: blame.Usage, Msg: "tree: " + named + ": " + cause(err), Err: err}
 	}
 	for _, need := range []string{"Kbuild", "Kconfig", "arch/x86/Makefile", "scripts/Kbuild.include"} {
 		if _, err := os.Stat(filepath.Join(dir, need)); err != nil {

@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"sort"
 	"strings"
+	"syscall"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -83,8 +85,8 @@ func throughXz(ctx context.Context, r io.Reader) (io.Reader, func() error, error
 	}, nil
 }
 
-// untar unpacks a stream into dir, a new directory. Names that leave it, links out of it and files that stand behind a link are refused, so that
-// a hostile archive writes nowhere else: links are made last, when nothing is written any more. tick is called with the number of files.
+// untar unpacks a stream into dir, a new directory. Names that leave it and links out of it are refused, so that a hostile archive
+// writes nowhere else: links are made last, when nothing is written any more. tick is called with the number of files.
 func untar(ctx context.Context, r io.Reader, dir string, tick func(files int)) error {
 	u := unpacker{dir: dir, links: map[string]string{}, made: map[string]bool{}}
 	t := tar.NewReader(r)
@@ -115,12 +117,32 @@ func untar(ctx context.Context, r io.Reader, dir string, tick func(files int)) e
 			return err
 		}
 	}
-	for name, target := range u.links {
-		full := filepath.Join(dir, name)
-		if err := u.parent(name); err != nil {
-			return err
+	return u.symlinks()
+}
+
+// symlinks makes the links, through an os.Root: several that each stay inside can lead out one behind the other.
+func (u *unpacker) symlinks() error {
+	if len(u.links) == 0 {
+		return nil
+	}
+	root, err := os.OpenRoot(u.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	names := make([]string, 0, len(u.links))
+	for name := range u.links {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+			if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+				return err
+			}
+			return tarFault("it has a link behind a link or a file: %s", clip(name))
 		}
-		if err := os.Symlink(target, full); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := root.Symlink(u.links[name], name); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}

@@ -55,6 +55,8 @@ func TestUntarHostile(t *testing.T) {
 		{"absolute link", []tar.Header{{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "/etc"}}},
 		{"hard link out", []tar.Header{{Name: "a", Typeflag: tar.TypeLink, Linkname: "../evil"}}},
 		{"hard link to nothing", []tar.Header{{Name: "a", Typeflag: tar.TypeLink, Linkname: "b"}}},
+		{"links that lead out one behind the other", []tar.Header{{Name: "p/q/up", Typeflag: tar.TypeSymlink, Linkname: ".."},
+			{Name: "s", Typeflag: tar.TypeSymlink, Linkname: "p/q/up/../.."}, {Name: "s/evil", Typeflag: tar.TypeSymlink, Linkname: "x"}}},
 		{"a file as a directory", []tar.Header{{Name: "a", Uname: "x"}, {Name: "a/b", Uname: "x"}}},
 		{"empty", nil},
 	} {
@@ -90,6 +92,9 @@ func TestTarballs(t *testing.T) {
 		headers = append(headers, tar.Header{Name: "linux-6.1/" + f, Uname: readFile(t, filepath.Join(fakeKernel(t), f))})
 	}
 	headers = append(headers, tar.Header{Name: "linux-6.1/mm/b.c", Typeflag: tar.TypeSymlink, Linkname: "a.c"})
+	for _, f := range []string{".config", "include/config/auto.conf", "include/generated/x.h", "mm/a.o", "mm/.a.o.cmd", ".git/HEAD"} { // it was built in
+		headers = append(headers, tar.Header{Name: "linux-6.1/" + f, Uname: "left over"})
+	}
 	raw := tarOf(t, headers...)
 	b := Builder{Cache: t.TempDir(), Jobs: 1}
 	keys := map[string]bool{}
@@ -121,6 +126,11 @@ func TestTarballs(t *testing.T) {
 		if again := mustBuild(t, &b, r); !again.Reused {
 			t.Errorf("%s: built again", name)
 		}
+		for _, product := range []string{".config", "include/config/auto.conf", "include/generated/x.h", "mm/a.o", "mm/.a.o.cmd", ".git"} {
+			if left, _ := filepath.Glob(filepath.Join(b.Cache, "sources", "tar-*", "linux-6.1", product)); len(left) > 0 {
+				t.Errorf("%s: a product of another build is in the source: %v", name, left)
+			}
+		}
 		keys[out.Key] = true
 
 		// Cut in the middle: a usage error, and nothing half unpacked.
@@ -133,6 +143,16 @@ func TestTarballs(t *testing.T) {
 	}
 	if len(keys) != 3 {
 		t.Errorf("keys %v", keys)
+	}
+	// An archive of something else is named by its own name, and not kept.
+	file := filepath.Join(t.TempDir(), "other.tar")
+	if err := os.WriteFile(file, tarOf(t, tar.Header{Name: "other/README", Uname: "x"}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Build(t.Context(), Request{Tree: file, Base: BaseDefconfig})
+	wantBlame(t, err, blame.Usage, "tree: "+file+": not a kernel tree: it has no Makefile")
+	if left, _ := filepath.Glob(filepath.Join(b.Cache, "sources", "tar-*[0-9a-f]")); len(left) != 3 {
+		t.Errorf("sources: %v", left)
 	}
 	if left, _ := filepath.Glob(filepath.Join(b.Cache, "sources", "*.tmp")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
