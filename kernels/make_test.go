@@ -17,6 +17,8 @@ func TestMakeLogFindsTheFirstError(t *testing.T) {
 		{"assembler", "/s/src/arch/x86/x.S:7: Error: no such instruction\n", "arch/x86/x.S:7: Error: no such instruction"},
 		{"linker", "ld: vmlinux.o: in function `f':\n/s/src/mm/a.c:9: undefined reference to `g'\nmake: *** [x] Error 1\n", "mm/a.c:9: undefined reference to `g'"},
 		{"linker alone", "ld: cannot find x.o: No such file\nmake: *** [x] Error 1\n", "ld: cannot find x.o"},
+		{"kconfig", "lib/Kconfig.debug:2844: can't open file \"Documentation/Kconfig\"\nmake[2]: *** [/s/src/scripts/kconfig/Makefile:77: allnoconfig] Error 1\n", "lib/Kconfig.debug:2844: can't open file"},
+		{"kconfig warns", "init/Kconfig:12:warning: config symbol defined without type\n", ""},
 		{"make only", "make[1]: *** No rule to make target 'mm/none.o', needed by 'mm/built-in.a'.  Stop.\n", "make[1]: *** No rule to make target 'mm/none.o'"},
 		{"compiler after make", "make[1]: *** Waiting for unfinished jobs....\nmm/a.c:1:1: error: late\n", "mm/a.c:1:1: error: late"},
 		{"no newline at the end", "mm/a.c:1:1: fatal error: x.h: No such file", "mm/a.c:1:1: fatal error: x.h"},

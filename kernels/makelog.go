@@ -56,7 +56,7 @@ var (
 	stepLine = regexp.MustCompile(`^  ([A-Z][A-Z0-9_]*(?: \[M\])?) +(\S.*)$`)
 	// gcc and clang: "mm/slub.c:12:5: error: ..."; as: "x.S:3: Error: ..."
 	compilerError = regexp.MustCompile(`^(\S+?:\d+(?::\d+)?: (?:fatal error|[Ee]rror): .*)$`)
-	linkError     = regexp.MustCompile(`(?i)undefined reference to|ld(\.lld|\.bfd)?: (error: )?|^ERROR: modpost:|: error: |: not found$|Kconfig:\d+: `)
+	linkError     = regexp.MustCompile(`(?i)undefined reference to|ld(\.lld|\.bfd)?: (error: )?|^ERROR: modpost:|: error: |: not found$|Kconfig[^:\s]*:\d+: ?`)
 	// "ld: mm/slub.o: in function `f':" says where the next line's error is
 	linkPlace = regexp.MustCompile(`: in function .*:$`)
 	makeTalk  = regexp.MustCompile(`^make(\[\d+\])?: `)

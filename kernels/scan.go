@@ -37,27 +37,31 @@ func dropProducts(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
+	dirs := map[string]bool{".": true}
+	for p := range found {
+		for d := path.Dir(p); !dirs[d]; d = path.Dir(d) {
+			dirs[d] = true
+		}
+	}
 	return filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		_, ok := found[rel]
 		switch {
-		case err != nil:
-			return err
-		case rel == ".git":
-			err = os.RemoveAll(name)
-			if err == nil && d.IsDir() {
-				return fs.SkipDir
+		case d.IsDir() && !dirs[rel]: // an empty include/config, too, is a tree that is not clean
+			if err := os.RemoveAll(name); err != nil {
+				return err
 			}
-			return err
-		case d.IsDir():
+			return fs.SkipDir
+		case d.IsDir() || ok:
 			return nil
 		}
-		if _, ok := found[filepath.ToSlash(rel)]; !ok {
-			return os.Remove(name)
-		}
-		return nil
+		return os.Remove(name)
 	})
 }
 

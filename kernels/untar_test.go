@@ -126,7 +126,7 @@ func TestTarballs(t *testing.T) {
 		if again := mustBuild(t, &b, r); !again.Reused {
 			t.Errorf("%s: built again", name)
 		}
-		for _, product := range []string{".config", "include/config/auto.conf", "include/generated/x.h", "mm/a.o", "mm/.a.o.cmd", ".git"} {
+		for _, product := range []string{".config", "include/config", "include/generated", "mm/a.o", "mm/.a.o.cmd", ".git"} {
 			if left, _ := filepath.Glob(filepath.Join(b.Cache, "sources", "tar-*", "linux-6.1", product)); len(left) > 0 {
 				t.Errorf("%s: a product of another build is in the source: %v", name, left)
 			}
