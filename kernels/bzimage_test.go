@@ -97,9 +97,8 @@ func TestPayloadFormats(t *testing.T) {
 	} {
 		t.Run(c.format.String(), func(t *testing.T) {
 			tool, _, _ := strings.Cut(c.cmd, " ")
-			if _, err := exec.LookPath(tool); err != nil {
-				t.Skip(tool + " is not installed")
-			}
+			_, err := exec.LookPath(tool)
+			fixtures.Need(t, err == nil, tool, "make test-deps")
 			payload, err := exec.Command("sh", "-c", c.cmd+" < "+raw).Output()
 			if err != nil {
 				t.Fatal(err)

@@ -123,7 +123,8 @@ func (m maker) configure(ctx context.Context) ([]byte, error) {
 		return nil, blame.New(blame.Build, "configure: "+config+": "+err.Error(), "")
 	}
 	if final.Value("X86_64") != "y" {
-		return nil, blame.New(blame.Build, "configure: "+m.req.Base+": not a configuration for x86_64: CONFIG_X86_64 is not set", "")
+		return nil, blame.New(blame.Build, "configure: "+m.req.Base+": not a configuration for x86_64: CONFIG_X86_64 is not set",
+			"only 64-bit x86 kernels are made; put CONFIG_64BIT=y into it, or take another base")
 	}
 	if err := m.took(requested, final); err != nil {
 		return nil, err

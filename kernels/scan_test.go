@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcatch/internal/blame"
+	"kcatch/internal/fixtures"
 )
 
 // snapshot is a directory as text: every path, .git included, with mode, times of content and inode (ctime: nobody wrote and set the time back), and content.
@@ -178,9 +179,8 @@ func copied(t *testing.T, dir string) string {
 }
 
 func TestScanGit(t *testing.T) {
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("no git")
-	}
+	_, err := exec.LookPath("git")
+	fixtures.Need(t, err == nil, "git", "make test-deps")
 	for _, indexVersion := range []string{"2", "3", "4"} {
 		t.Run("index v"+indexVersion, func(t *testing.T) {
 			dir := fakeKernel(t)

@@ -24,7 +24,7 @@ var record = flag.Bool("record", false, "write testdata/*.rsp from the installed
 // TestTranscripts runs every scenario on what QEMU said when it was recorded.
 func TestTranscripts(t *testing.T) {
 	if *record {
-		t.Skip("recording")
+		return // the live runs are writing what this would read
 	}
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
