@@ -104,9 +104,11 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 	} else {
 		r.Notes = append(r.Notes, "no vmlinux was given: the report is reduced to registers and the console; give it with --vmlinux")
 	}
-	if need := b.needsMemory(); r.Class == verdict.TripleFault && r.Stage == verdict.Decompressor && need > b.plan.Memory {
-		r.Details = append(r.Details, fmt.Sprintf("the kernel's header asks for %d MiB to be unpacked, the machine has %d: give it more with --memory",
-			(need+1<<20-1)>>20, b.plan.Memory>>20))
+	if r.Class == verdict.TripleFault && r.Stage == verdict.Decompressor {
+		if need := b.needsMemory(); need > b.plan.Memory {
+			r.Details = append(r.Details, fmt.Sprintf("the kernel's header asks for %d MiB to be unpacked, the machine has %d: give it more with --memory",
+				(need+1<<20-1)>>20, b.plan.Memory>>20))
+		}
 	}
 	if len(r.Log) == 0 && r.Verdict == verdict.Bad {
 		r.Console = report.Lines(string(b.machine.Console().Tail(2<<10)), 0)

@@ -60,7 +60,6 @@ type boot struct {
 	machine *machine.Machine
 	stub    *rsp.Client
 	ram     *guest.RAM
-	match   guest.Match // how well the vmlinux fits what is in RAM
 	place   *guest.Placement
 	accel   machine.Accel
 
@@ -167,7 +166,6 @@ func (b *boot) locate() *guest.Placement {
 		return nil
 	}
 	p, m := b.kernel.Find(b.ram)
-	b.match = max(b.match, m)
 	if m != guest.SameBuild || !p.Settled {
 		return nil
 	}
