@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -69,6 +70,7 @@ type boot struct {
 	first   *autopsy.Evidence // the machine at its first oops or panic
 	coreErr error             // of the core that was written then
 	warned  []autopsy.Chain   // the vCPU at each WARN
+	intLog  string            // QEMU's log of exceptions; empty: none
 }
 
 // build makes the kernel, and points the plan at it.
@@ -148,7 +150,7 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
 		Until: b.plan.Until, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "",
-		Stage: func(string, time.Duration) {},
+		Ticks: b.ticks, Early: b.endExceptionLog,
 	}
 	if b.kernel != nil {
 		in.Symbols = b.kernel
@@ -179,6 +181,20 @@ func (b *boot) openLog(p guest.Placement) watch.Log {
 		return nil
 	}
 	return logWatch{ring}
+}
+
+// ticks is jiffies_64 (kernel/time/timer.c), which each timer tick adds to.
+func (b *boot) ticks() (uint64, bool) {
+	if b.place == nil {
+		return 0, false
+	}
+	sym, ok := b.kernel.Symbol("jiffies_64")
+	if !ok {
+		return 0, false
+	}
+	var v [8]byte
+	_, err := b.kernel.Memory(b.ram, *b.place).ReadMemory(v[:], b.place.Run(uint64(sym.Addr)))
+	return binary.LittleEndian.Uint64(v[:]), err == nil
 }
 
 // examine asks what died, where and why, and completes the result.
@@ -220,7 +236,7 @@ func (b *boot) scene(stop watch.Stop) autopsy.Scene {
 	return autopsy.Scene{
 		Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, Boot: b.decompressor, Setup: b.setup,
 		First: b.first, Warned: b.warned, Console: string(b.machine.Console().Tail(consoleTail)),
-		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn,
+		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn, Exceptions: b.exceptions(),
 	}
 }
 

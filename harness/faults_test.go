@@ -34,7 +34,7 @@ func TestFaults(t *testing.T) {
 		{"early-null-write", verdict.Oops, "kcatch_store_inner", "kcatch_store_outer kcatch_null_write " + main + " setup_arch", 14, 2, verdict.StartKernel, 0},
 		{"early-null-call", verdict.Oops, "kcatch_call", main + " setup_arch start_kernel", 14, 0x10, verdict.StartKernel, 0},
 		{"early-panic", verdict.Panic, main, "setup_arch start_kernel", -1, 0, verdict.StartKernel, 0},
-		{"early-triple", verdict.TripleFault, "kcatch_triple", main + " setup_arch start_kernel", -1, 0, verdict.StartKernel, 0},
+		{"early-triple", verdict.TripleFault, "kcatch_triple", main + " setup_arch start_kernel", 3, 0, verdict.StartKernel, 0},
 		{"start-null-write", verdict.Oops, "kcatch_store_inner", "kcatch_store_outer kcatch_null_write", 14, 2, verdict.StartKernel, 0},
 		{"late-panic", verdict.Panic, main, "kcatch_fault_init do_one_initcall", -1, 0, verdict.Initcall, 0},
 		{"late-bug", verdict.Bug, "kcatch_bug", main + " kcatch_fault_init do_one_initcall", 6, 0, verdict.Initcall, 0},

@@ -1,27 +1,25 @@
 package harness
 
 import (
-	"strings"
-
 	"kcatch/gdb/linux"
+	"kcatch/harness/watch"
 )
 
 // logWatch is the printk ring as the watch asks for it.
 type logWatch struct{ ring linux.Ring }
 
-// recent is how many records back a text is looked for. The watch looks after each change, every few milliseconds.
+// recent is how many records back the watch is shown. It looks after each change, every few milliseconds.
 const recent = 128
 
 // Head implements watch.Log.
 func (l logWatch) Head() (uint64, error) { return l.ring.Head() }
 
-// Contains implements watch.Log.
-func (l logWatch) Contains(text string) (bool, error) {
+// Recent implements watch.Log.
+func (l logWatch) Recent() ([]watch.Line, error) {
 	records, err := l.ring.Records(recent)
-	for _, r := range records {
-		if strings.Contains(r.Text, text) {
-			return true, nil
-		}
+	lines := make([]watch.Line, len(records))
+	for i, r := range records {
+		lines[i] = watch.Line{Seq: r.Seq, Text: r.Text}
 	}
-	return false, err
+	return lines, err
 }

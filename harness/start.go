@@ -51,7 +51,9 @@ func (b *boot) startMachine(ctx context.Context) error {
 	}
 	b.accel = choice.Accel
 	b.progress.stage("boot", b.machineNote())
-	if b.machine, err = machine.Start(ctx, b.spec(), machine.Options{ConsoleLog: b.artifacts.path("console.log")}); err != nil {
+	spec := b.spec()
+	spec.IntLog = b.exceptionLog()
+	if b.machine, err = machine.Start(ctx, spec, machine.Options{ConsoleLog: b.artifacts.path("console.log")}); err != nil {
 		return err
 	}
 	b.stub = rsp.New(b.machine.GDBConn(), rsp.Options{KVM: b.accel == machine.KVM})

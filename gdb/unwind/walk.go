@@ -6,8 +6,9 @@ import (
 	"kcatch/gdb/amd64"
 )
 
-// MaxFrames bounds a trace. A kernel stack of 16 KiB holds at most 1024 return addresses.
-const MaxFrames = 512
+// MaxFrames bounds a trace. A kernel stack of 16 KiB holds at most 2048 return addresses; the boot stack has no guard page,
+// and a recursion on it runs on through whatever lies below.
+const MaxFrames = 1 << 15
 
 // ErrNoRow is what an [Image] returns for code it knows nothing about.
 var ErrNoRow = errors.New("no unwind data")

@@ -3,6 +3,7 @@ package autopsy
 import (
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/linux"
+	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 )
@@ -19,6 +20,10 @@ type Evidence struct {
 	Kernel  KernelState
 	// Tasks are those that may block a boot that hangs, init's first.
 	Tasks []Blocked
+	// Initcall is what task 1 was in while no vCPU's chain shows it; empty when it was in none.
+	Initcall string
+	// Exceptions is QEMU's log of those of the early boot; nil when there is none.
+	Exceptions *machine.ExceptionLog
 }
 
 // Blocked is a task that waits, with its chain.
@@ -43,6 +48,8 @@ type Chain struct {
 	Traps   []Trap // exception frames crossed, innermost first
 	Stopped string // why the backtrace ends; empty at the end of the stack
 	Message string // what the decompressor's error() was given
+	// Undeliverable is why the vCPU of a machine that was reset could take no exception; empty when it could.
+	Undeliverable string
 }
 
 // Trap is an exception frame in a chain: Frames[Index] is the first frame of the code it interrupted.
@@ -52,6 +59,7 @@ type Trap struct {
 	Regs      amd64.Registers
 	ErrorCode uint64
 	HasCode   bool // ErrorCode is known
+	CR2       uint64
 	Early     bool // taken by the early IDT's handlers
 	Vector    amd64.Vector
 	Guessed   bool // Vector was deduced from the instruction and the error code
@@ -70,7 +78,8 @@ const (
 	KernelText          // the kernel at its run-time address
 	IdentityText        // the kernel's text at its physical address, before it runs at its own
 	BootText            // the decompressor
-	LowMemory           // below 1 MiB: firmware, setup, AP trampoline
+	LowMemory           // below 1 MiB: firmware, AP trampoline
+	SetupText           // the bzImage's real-mode setup
 	UserText
 )
 

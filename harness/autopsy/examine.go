@@ -25,6 +25,7 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 	if s.Placement != nil {
 		r.Kernel.KASLRSlide = verdict.Hex(s.Placement.Slide)
 		r.Kernel.PhysBase = verdict.Hex(s.Placement.PhysBase)
+		r.Kernel.CommandLine = s.commandLine()
 	}
 	if e.Stop.Kind != watch.Reached {
 		e = s.firstDeath(e)
@@ -93,13 +94,17 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	if t := f.Trap; t != nil && !t.HasCode && t.Vector.HasErrorCode() {
 		if code, ok := errorCode(e.Log); ok {
 			t.ErrorCode, t.HasCode = code, true
-			c.Frames[t.Index].Exception = t.exception(c.Regs.CR2)
+			c.Frames[t.Index].Exception = t.exception()
 		}
 	}
 	if f.Task != nil {
 		c = &f.Task.Chain
 	}
 	r.Stage, r.StageCall = stage(c, e.Kernel)
+	if r.Stage == verdict.Initcall && r.StageCall == "" {
+		r.StageCall = e.Initcall
+	}
+	r.Notes = append(r.Notes, repeats(c)...)
 	if f.Class == verdict.Hang {
 		r.Tasks = tasks(e)
 	}
@@ -185,14 +190,27 @@ func details(e *Evidence, c *Chain, r *verdict.Result) []string {
 	return []string{strings.Join(parts, ", ") + fmt.Sprintf("; vCPU %d %s", c.CPU, state(c))}
 }
 
+// repeats says which functions of a chain come again and again.
+func repeats(c *Chain) (notes []string) {
+	for i := range c.Frames {
+		if r := c.Frames[i].Repeat; r != nil {
+			notes = append(notes, fmt.Sprintf("recursion: %s is %d times in a row on the stack", strings.Join(r.Functions, " < "), r.Times))
+		}
+	}
+	return notes
+}
+
 // cause describes the frame at fault.
 func (s *Scene) cause(c *Chain, f *Finding) *verdict.Cause {
 	fr := &c.Frames[f.Frame]
 	out := &verdict.Cause{Function: fr.Function, File: fr.File, Line: fr.Line, Address: fr.PC, InlinedInto: inlinedInto(c, f.Frame)}
-	if t := f.Trap; t != nil {
+	switch t := f.Trap; {
+	case t != nil:
 		out.Exception = c.Frames[t.Index].Exception
 		out.Bug = t.Bug
 		s.instruction(out, t)
+	case f.Class == verdict.TripleFault: // frozen at the instruction that reset the machine
+		s.instruction(out, &Trap{PC: c.Regs.RIP, Regs: c.Regs})
 	}
 	if out.Bug != nil && out.Bug.File != "" {
 		out.Assertion = s.assertion(out.Bug.File, out.Bug.Line)
@@ -209,17 +227,27 @@ func (s *Scene) instruction(out *verdict.Cause, t *Trap) {
 		return
 	}
 	code := make([]byte, linux.MaxInstruction)
-	n, _ := s.kernelMemory().ReadMemory(code, t.PC)
+	n := s.readCode(code, t.PC)
 	in, err := linux.Explain(code[:n], t.Regs, nil)
 	if err != nil {
 		return
 	}
 	out.Instruction = in.Text
-	if a, ok := in.At(uint64(out.Exception.CR2)); ok && t.Vector == amd64.PageFault {
+	if a, ok := in.At(t.CR2); ok && t.Vector == amd64.PageFault {
 		out.Access = a.String()
 	} else if len(in.Accesses) > 0 {
 		out.Access = in.Accesses[0].String()
 	}
+}
+
+// readCode reads the kernel's instructions at a pc, which is a physical address while the kernel starts.
+func (s *Scene) readCode(p []byte, pc uint64) int {
+	if s.inIdentity(pc) {
+		n, _ := s.RAM.ReadPhysical(p, pc)
+		return n
+	}
+	n, _ := s.kernelMemory().ReadMemory(p, pc)
+	return n
 }
 
 // assertion finds the condition that failed in the source, and the patch that put it there.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"kcatch/gdb/amd64"
+	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 )
@@ -265,25 +267,79 @@ func reset(e *Evidence) *Finding {
 	return nil
 }
 
-// tripleFault: the machine was reset and no vCPU is on a reboot path: an exception could not be delivered.
+// tripleFault: the machine was reset and no vCPU is on a reboot path: an exception could not be delivered. The vCPU that
+// could deliver none is the one; where all could, one that was not halted.
 func tripleFault(e *Evidence) *Finding {
 	if e.Stop.Kind != watch.Shutdown || e.Stop.Reason != "guest-reset" || len(e.Chains) == 0 {
 		return nil
 	}
 	c := &e.Chains[0]
-	for i := range e.Chains { // the vCPU that is not idle is the one that faulted
-		if !e.Chains[i].Halted {
+	for _, is := range []func(*Chain) bool{
+		func(c *Chain) bool { return c.Undeliverable != "" },
+		func(c *Chain) bool { return !c.Halted },
+	} {
+		if i := slices.IndexFunc(e.Chains, func(c Chain) bool { return is(&c) }); i >= 0 {
 			c = &e.Chains[i]
 			break
 		}
 	}
 	f := &Finding{Class: verdict.TripleFault, CPU: c.CPU, Frame: first(c, nil)}
+	where := fmt.Sprintf("0x%x", c.Regs.RIP)
 	if f.Frame >= 0 {
-		f.What = "the machine reset itself at " + place(&c.Frames[f.Frame])
-	} else {
-		f.What = fmt.Sprintf("the machine reset itself at 0x%x", c.Regs.RIP)
+		where = place(&c.Frames[f.Frame])
+	}
+	f.What = "the machine reset itself at " + where
+	if t, became := undelivered(e.Exceptions, c); t != nil {
+		f.Trap = t
+		f.What = t.Vector.String() + " could not be delivered at " + where
+		f.Notes = append(f.Notes, "by QEMU's log of exceptions: "+became)
+		if f.Frame >= 0 {
+			c.Frames[0].Exception = t.exception()
+		}
+	}
+	if c.Undeliverable != "" {
+		f.Notes = append(f.Notes, "the vCPU could take no exception: "+c.Undeliverable)
 	}
 	return f
+}
+
+// undelivered is the exception that became the triple fault of chain c, and what became of it in words: the log's last
+// exceptions are all at the pc where the vCPU was frozen.
+func undelivered(log *machine.ExceptionLog, c *Chain) (*Trap, string) {
+	if log == nil || !log.TripleFault {
+		return nil, ""
+	}
+	var at []machine.Exception
+	for _, e := range slices.Backward(log.Last) {
+		if e.PC != c.Regs.LinearPC() {
+			break
+		}
+		at = append(at, e)
+		// Exceptions while delivering one are #DF at the latest at the second; more are earlier, delivered ones.
+		if len(at) > 1 && !contributory(e.Vector) {
+			break
+		}
+	}
+	if len(at) == 0 {
+		return nil, ""
+	}
+	slices.Reverse(at)
+	var words []string
+	for _, e := range at {
+		w := amd64.Vector(e.Vector).String()
+		if e.Vector == int(amd64.PageFault) {
+			w += fmt.Sprintf(" (at 0x%x)", e.CR2)
+		}
+		words = append(words, w)
+	}
+	e := at[0]
+	t := &Trap{Vector: amd64.Vector(e.Vector), Known: true, ErrorCode: e.ErrorCode, HasCode: amd64.Vector(e.Vector).HasErrorCode(), CR2: e.CR2, PC: c.Regs.RIP, Regs: c.Regs}
+	return t, strings.Join(append(words, "triple fault"), ", then ")
+}
+
+// contributory: exceptions that, while another is delivered, make a double or triple fault of it (SDM vol. 3A, table 6-5).
+func contributory(vector int) bool {
+	return vector == 0 || vector == 8 || vector >= 10 && vector <= 14
 }
 
 // shutdown: the guest powered off, or panicked in a way that QEMU saw (pvpanic), before it had reached what was asked.
@@ -310,7 +366,7 @@ func hang(e *Evidence) *Finding {
 	pick, kind := &e.Chains[0], verdict.Idle
 	for i := range e.Chains {
 		c := &e.Chains[i]
-		k := hangKind(c)
+		k := hangKind(c, e.Stop.Pace)
 		if rank(k) > rank(kind) {
 			pick, kind = c, k
 		}
@@ -337,6 +393,7 @@ func hang(e *Evidence) *Finding {
 		}
 		return f
 	}
+	f.Notes = append(f.Notes, paceNotes(e.Stop)...)
 	what := map[verdict.HangKind]string{
 		verdict.SpinIRQsOff: "spins with interrupts off", verdict.Spin: "runs without getting anywhere",
 		verdict.Idle: "every vCPU is idle", verdict.Halted: "halted with interrupts off"}[kind]
@@ -347,7 +404,9 @@ func hang(e *Evidence) *Finding {
 	return f
 }
 
-func hangKind(c *Chain) verdict.HangKind {
+// hangKind is what a vCPU does. Of one that executes the samples tell it better than the last look, which may have met it
+// in an interrupt, or in a moment between two.
+func hangKind(c *Chain, seen watch.Pace) verdict.HangKind {
 	switch {
 	case c.Halted && !c.Regs.InterruptsOn():
 		if c.Where == LowMemory { // a parked AP
@@ -356,7 +415,14 @@ func hangKind(c *Chain) verdict.HangKind {
 		return verdict.Halted
 	case c.Halted:
 		return verdict.Idle
-	case !c.Regs.InterruptsOn():
+	}
+	off := !c.Regs.InterruptsOn()
+	for _, v := range seen.VCPUs {
+		if v.CPU == c.CPU && v.Running > 0 {
+			off = v.IRQsOff > v.Running*9/10
+		}
+	}
+	if off {
 		return verdict.SpinIRQsOff
 	}
 	return verdict.Spin
@@ -364,6 +430,25 @@ func hangKind(c *Chain) verdict.HangKind {
 
 func rank(k verdict.HangKind) int {
 	return slices.Index([]verdict.HangKind{verdict.Idle, verdict.Spin, verdict.Halted, verdict.SpinIRQsOff}, k)
+}
+
+// paceNotes says how it is known that the guest got nowhere.
+func paceNotes(stop watch.Stop) (notes []string) {
+	p := stop.Pace
+	if p.Watchdog != "" {
+		notes = append(notes, "the kernel's own watchdog says: "+p.Watchdog)
+	}
+	if stop.Kind != watch.Stuck {
+		return notes
+	}
+	text := fmt.Sprintf("no log record, no console output and no new memory in use for %.0f s", stop.Quiet.Seconds())
+	if p.Ticks >= 0 {
+		text += fmt.Sprintf("; %d timer ticks", p.Ticks)
+	}
+	for _, v := range p.VCPUs {
+		text += fmt.Sprintf("; vCPU %d seen running %d times (%d with interrupts off), halted %d", v.CPU, v.Running, v.IRQsOff, v.Halted)
+	}
+	return append(notes, text)
 }
 
 // first is the innermost frame that is in none of the list, or -1 when the chain is empty.

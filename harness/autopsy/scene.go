@@ -11,6 +11,7 @@ import (
 	"kcatch/gdb/linux"
 	"kcatch/gdb/rsp"
 	"kcatch/gdb/unwind"
+	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 )
@@ -41,6 +42,8 @@ type Scene struct {
 	Console string
 	// Registers is filled in by Gather: those of each vCPU, as the machine stands.
 	Registers []amd64.Registers
+	// Exceptions is QEMU's log of those of the early boot; nil when there is none.
+	Exceptions *machine.ExceptionLog
 	// FailOn are the classes of survived events that make a boot bad.
 	FailOn []verdict.Class
 	// Source gives the text of a file of the tree as it was built; nil when there is no tree.
@@ -55,7 +58,7 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Evidence{Stop: s.Stop, Kernel: KernelState{SystemState: -1, Consoles: -1, InitRan: s.Stop.Marker}}
+	e := &Evidence{Stop: s.Stop, Exceptions: s.Exceptions, Kernel: KernelState{SystemState: -1, Consoles: -1, InitRan: s.Stop.Marker}}
 	s.Registers = nil
 	for _, t := range threads {
 		regs, err := s.Stub.Registers(ctx, t)
@@ -67,6 +70,9 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 		for _, cpu := range s.Stop.CPUs {
 			if cpu.Index == c.CPU {
 				c.Halted = cpu.Halted
+				if s.Stop.Kind == watch.Shutdown {
+					c.Undeliverable = undeliverable(cpu, regs, guest.NewSpace(s.RAM, regs))
+				}
 				e.Kernel.EarlyIDT = e.Kernel.EarlyIDT || s.isEarlyIDT(cpu.IDTBase)
 				if cpu.Index == 0 {
 					e.Kernel.IDT, e.Kernel.IDTLimit = cpu.IDTBase, cpu.IDTLimit
@@ -77,6 +83,7 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 	}
 	if mem := s.kernelMemory(); mem != nil {
 		e.Kernel.read(s, mem)
+		e.Initcall = s.initcall(e)
 	}
 	return e, nil
 }
@@ -171,7 +178,7 @@ func (s *Scene) unwind(c *Chain, space guest.Space) {
 		return
 	}
 	switch c.Where {
-	case LowMemory, UserText:
+	case LowMemory, SetupText, UserText:
 		c.Stopped = fmt.Sprintf("pc 0x%x is in %s", c.Regs.LinearPC(), c.Where)
 		return
 	}
@@ -181,7 +188,7 @@ func (s *Scene) unwind(c *Chain, space guest.Space) {
 		return
 	}
 	trace := unwind.Walk(unwind.NewState(c.Regs), space, k)
-	sym := symbolizer{file: s.Kernel, kernel: k, place: *s.Placement, mem: space, hits: s.Stop.Hits, cr2: c.Regs.CR2}
+	sym := symbolizer{file: s.Kernel, kernel: k, place: *s.Placement, mem: space, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
 	sym.chain(c, trace)
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()
@@ -213,7 +220,7 @@ func (s *Scene) unwindBoot(c *Chain) {
 
 func (r Region) String() string {
 	return [...]string{"no known code", "the kernel", "the kernel's identity-mapped start", "the decompressor",
-		"the firmware or real-mode setup", "user space"}[r]
+		"the firmware", "the kernel's real-mode setup", "user space"}[r]
 }
 
 // firmwareROM is where the firmware's ROM begins below 4 GiB; nothing of a kernel runs there.
@@ -225,6 +232,8 @@ func (s *Scene) region(r amd64.Registers) Region {
 	switch {
 	case r.User():
 		return UserText
+	case pc >= machine.SetupStart && pc < machine.SetupEnd:
+		return SetupText
 	case pc < 1<<20:
 		return LowMemory
 	case s.inIdentity(pc):

@@ -20,6 +20,8 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 		if len(c.Frames) == 0 {
 			return verdict.Firmware, ""
 		}
+	case SetupText:
+		return verdict.Setup, ""
 	case BootText:
 		return verdict.Decompressor, ""
 	case IdentityText:

@@ -3,6 +3,7 @@ package autopsy
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/guest"
@@ -10,6 +11,7 @@ import (
 	"kcatch/gdb/linux"
 	"kcatch/gdb/unwind"
 	"kcatch/gdb/vmlinux"
+	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 )
@@ -22,12 +24,27 @@ type symbolizer struct {
 	mem    linux.Memory
 	hits   []watch.Hit
 	cr2    uint64
+
+	exceptions *machine.ExceptionLog
 }
 
 // chain turns a trace into frames and traps. Every inlined function becomes a frame of its own, at the same pc.
 func (s *symbolizer) chain(c *Chain, trace unwind.Trace) {
 	entered := "" // the function that the frame before was in: an exception's entry code, if this one was interrupted
-	for _, f := range trace.Frames {
+	repeats := unwind.Repeats(trace.Frames, minRounds)
+	round := 0 // where the repeat's round that is shown now begins
+	for i := 0; i < len(trace.Frames); i++ {
+		f := trace.Frames[i]
+		if len(repeats) > 0 {
+			switch r := repeats[0]; i {
+			case r.At + (firstRounds-1)*r.Period:
+				round = len(c.Frames)
+			case r.At + firstRounds*r.Period:
+				c.leaveOut(r, c.Frames[round:])
+				i = r.End() - r.Period
+				f, repeats = trace.Frames[i], repeats[1:]
+			}
+		}
 		at := len(c.Frames)
 		frames := s.frames(f)
 		c.Frames = append(c.Frames, frames...)
@@ -35,13 +52,28 @@ func (s *symbolizer) chain(c *Chain, trace unwind.Trace) {
 			t := s.trap(f, entered)
 			t.Index = at
 			c.Traps = append(c.Traps, t)
-			c.Frames[at].Exception = t.exception(s.cr2)
+			c.Frames[at].Exception = t.exception()
 		}
 		entered = frames[len(frames)-1].Function
 		if sym := frames[len(frames)-1].Symbol; sym != "" {
 			entered = sym
 		}
 	}
+}
+
+// Of a recursion of at least minRounds the first rounds are shown and the last; the rest is counted.
+const (
+	minRounds   = 5
+	firstRounds = 2
+)
+
+// leaveOut marks the last frame as the one after which the middle of r is left out; round is what one of its rounds became.
+func (c *Chain) leaveOut(r unwind.Repeat, round []verdict.Frame) {
+	left := &verdict.Repeat{Times: r.Times, LeftOut: (r.Times - firstRounds - 1) * len(round)}
+	for _, f := range round {
+		left.Functions = append(left.Functions, f.Function)
+	}
+	c.Frames[len(c.Frames)-1].Repeat = left
 }
 
 // frames symbolizes one physical frame, innermost first; there is always at least one.
@@ -87,7 +119,7 @@ func locate(file *vmlinux.File, at vmlinux.Addr, pc unwind.PC, base verdict.Fram
 
 // trap reads the exception frame that f was interrupted by. entered is the handler's entry code.
 func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
-	t := Trap{PtRegs: f.PtRegs, PC: f.PC.Addr, Early: entered == "early_idt_handler_common" || entered == "early_idt_handler_array"}
+	t := Trap{PtRegs: f.PtRegs, PC: f.PC.Addr, CR2: s.cr2, Early: entered == "early_idt_handler_common" || entered == "early_idt_handler_array"}
 	t.WildPC = !s.kernel.IsText(f.PC.Addr)
 	if f.PtRegs != 0 {
 		if p, err := linux.ReadPtRegs(s.mem, f.PtRegs); err == nil {
@@ -103,6 +135,7 @@ func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 			t.Vector, t.Known = amd64.Vector(h.Regs.RSI), true
 		}
 	}
+	t.seen(s.exceptions)
 	if !t.Known {
 		code := make([]byte, linux.MaxInstruction)
 		n, _ := s.mem.ReadMemory(code, f.PC.Addr)
@@ -118,6 +151,26 @@ func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 	}
 	t.Bug = s.bug(f.PC.Addr)
 	return t
+}
+
+// seen takes what QEMU's log says of the exception: its vector, and CR2 as it was then.
+func (t *Trap) seen(log *machine.ExceptionLog) {
+	if log == nil {
+		return
+	}
+	for _, e := range slices.Backward(log.Last) {
+		if e.PC != t.PC || t.Known && e.Vector != int(t.Vector) {
+			continue
+		}
+		t.Vector, t.Known = amd64.Vector(e.Vector), true
+		if t.Vector == amd64.PageFault {
+			t.CR2 = e.CR2
+		}
+		if !t.HasCode {
+			t.ErrorCode, t.HasCode = e.ErrorCode, true
+		}
+		return
+	}
 }
 
 // bug looks the trapping instruction up in the kernel's bug table.
@@ -143,14 +196,14 @@ func (s *symbolizer) bug(pc uint64) *verdict.BugSite {
 }
 
 // exception is the trap for the report.
-func (t *Trap) exception(cr2 uint64) *verdict.Exception {
+func (t *Trap) exception() *verdict.Exception {
 	e := &verdict.Exception{Vector: int(t.Vector), Name: t.Vector.String(), ErrorCode: t.ErrorCode, PtRegs: verdict.Hex(t.PtRegs), Guessed: t.Guessed}
 	if !t.Known {
 		e.Vector, e.Name = -1, "of unknown vector"
 		return e
 	}
 	if t.Vector == amd64.PageFault {
-		e.CR2 = verdict.Hex(cr2)
+		e.CR2 = verdict.Hex(t.CR2)
 	}
 	if t.HasCode {
 		e.Text = t.Vector.ErrorCodeText(t.ErrorCode)

@@ -46,6 +46,25 @@ func (s *Scene) readTasks(e *Evidence) (notes []string) {
 	return notes
 }
 
+// initcall is the initcall that task 1 is in, for a machine on whose vCPUs other tasks run: initcalls run while system_state
+// is SYSTEM_SCHEDULING.
+func (s *Scene) initcall(e *Evidence) string {
+	const scheduling = 1
+	if e.Kernel.SystemState != scheduling || slices.ContainsFunc(e.Chains, func(c Chain) bool { return c.has("do_one_initcall") }) {
+		return ""
+	}
+	at := *e
+	s.readTasks(&at) // what it notes is said where tasks are reported
+	if len(at.Tasks) == 0 || at.Tasks[0].PID != 1 {
+		return ""
+	}
+	c := &at.Tasks[0].Chain
+	if i := c.index(0, "do_one_initcall"); i >= 0 {
+		return caller(c, i)
+	}
+	return ""
+}
+
 // taskChain is the backtrace of a task that does not run.
 func (s *Scene) taskChain(t linux.Task, space guest.Space) Chain {
 	c := Chain{CPU: -1, Where: KernelText}

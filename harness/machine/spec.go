@@ -58,6 +58,13 @@ const (
 	microvmKVM = ",acpi=on,rtc=on,isa-serial=on,auto-kernel-cmdline=off"
 )
 
+// SetupStart and SetupEnd bound the real-mode setup of a bzImage, where QEMU puts it; the command line follows (hw/i386/x86.c,
+// x86_load_linux: real_addr and cmdline_addr of a kernel that is loaded high).
+const (
+	SetupStart = 0x10000
+	SetupEnd   = 0x20000
+)
+
 // DefaultCPU is the CPU model for an accelerator: the host's under KVM; under TCG, all that it can emulate, which is the
 // nearest to the machines that users have (x86-64-v3, SMEP, SMAP, NX), less two things. LA57 would give every kernel
 // five-level page tables, which few real machines have. RDRAND and RDSEED make runs differ under -icount.

@@ -155,7 +155,9 @@ func (t *text) frames(frames []verdict.Frame, cause *verdict.Cause) {
 		place = max(place, len(where(f)))
 	}
 	name, place = min(name, 40), min(place, 56)
-	for i, f := range frames {
+	number := -1
+	for _, f := range frames {
+		number++
 		if e := f.Exception; e != nil {
 			instruction := ""
 			if cause != nil && cause.Exception == e {
@@ -177,11 +179,15 @@ func (t *text) frames(frames []verdict.Frame, cause *verdict.Cause) {
 			tail = strings.TrimSpace(tail + " " + Clean(f.Reason, 80))
 		}
 		if f.Cause {
-			t.line("  %2d  %s  %s  %s", i, t.style.strong(pad(label(f), name)), pad(where(f), place),
+			t.line("  %2d  %s  %s  %s", number, t.style.strong(pad(label(f), name)), pad(where(f), place),
 				pad(tail, 8)+t.style.mark(" ◀ here"))
-			continue
+		} else {
+			t.line("  %2d  %s  %s  %s", number, pad(label(f), name), pad(where(f), place), t.style.dim(tail))
 		}
-		t.line("  %2d  %s  %s  %s", i, pad(label(f), name), pad(where(f), place), t.style.dim(tail))
+		if r := f.Repeat; r != nil {
+			number += r.LeftOut
+			t.line("   ⋮  %s", t.style.dim(fmt.Sprintf("%s: %d times in all; %d frames are left out", Clean(strings.Join(r.Functions, " < "), 60), r.Times, r.LeftOut)))
+		}
 	}
 }
 

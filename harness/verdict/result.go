@@ -124,6 +124,14 @@ type Frame struct {
 	Args      []Arg      `json:"args,omitempty"`
 	Reason    string     `json:"reason,omitempty"` // why there is no name or line
 	Cause     bool       `json:"cause,omitempty"`  // the frame that Cause names
+	Repeat    *Repeat    `json:"repeat,omitempty"` // frames that are left out after this one
+}
+
+// Repeat stands for frames in the middle of a recursion, which are left out.
+type Repeat struct {
+	Functions []string `json:"functions"` // of one round, innermost first
+	Times     int      `json:"times"`     // rounds in all, those that are shown included
+	LeftOut   int      `json:"left_out"`  // frames, each inlined function counted
 }
 
 // Arg is an argument or local as C text.
@@ -173,6 +181,8 @@ type Kernel struct {
 	BuildID    string `json:"build_id"`
 	KASLRSlide Hex    `json:"kaslr_slide"`
 	PhysBase   Hex    `json:"phys_base,omitempty"`
+
+	CommandLine string `json:"command_line,omitempty"` // as the kernel has it
 }
 
 // Machine identifies what it ran on.

@@ -77,7 +77,7 @@ const firmwareEnd = 1 << 20
 func allHaltedForGood(cpus []machine.CPUState) bool {
 	any := false
 	for _, c := range cpus {
-		if c.RIP < firmwareEnd {
+		if pc := c.PC(); pc < firmwareEnd && (pc < machine.SetupStart || pc >= machine.SetupEnd) {
 			if c.Index == 0 {
 				return false // the boot processor is still in the firmware
 			}
@@ -99,14 +99,16 @@ func panicOver(w *watch, now time.Time) (Stop, bool) {
 	return Stop{Kind: Dead, Reason: "panic"}, said || mute
 }
 
-// stuck: no log record, no byte on the console and no breakpoint for Input.Quiet. A vCPU that executes must also have
-// had the CPU time to get somewhere: on a loaded host a slow boot is not a hang.
+// stuck: no log record, no byte on the console, no breakpoint and no memory taken into use for Input.Quiet. A vCPU that
+// executes must also have had the CPU time to get somewhere, because on a loaded host a slow boot is no hang; and it
+// must have been seen in few places, because a kernel at silent work is none either. What keeps a kernel's own watchdogs
+// reporting is no progress.
 func stuck(w *watch, now time.Time) (Stop, bool) {
-	quiet := now.Sub(w.progressAt)
+	quiet := now.Sub(w.since.at)
 	if quiet < w.in.Quiet || w.marker {
 		return Stop{}, false // user space may be silent for as long as it likes
 	}
-	if !idle(w.cpus) && w.in.Machine.CPUTime()-w.progressCPU < w.in.Quiet/2 {
+	if !idle(w.cpus) && (w.in.Machine.CPUTime()-w.since.cpu < w.in.Quiet/2 || !w.since.circles()) {
 		return Stop{}, false
 	}
 	return Stop{Kind: Stuck, Quiet: quiet}, true
@@ -123,5 +125,5 @@ func idle(cpus []machine.CPUState) bool {
 
 // timedOut: the time for one boot is over. A running kernel is then a hang of the kind its state tells.
 func timedOut(w *watch, now time.Time) (Stop, bool) {
-	return Stop{Kind: TimedOut, Quiet: now.Sub(w.progressAt)}, now.Sub(w.start) >= w.in.Timeout
+	return Stop{Kind: TimedOut, Quiet: now.Sub(w.since.at)}, now.Sub(w.start) >= w.in.Timeout
 }

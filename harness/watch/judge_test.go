@@ -29,6 +29,7 @@ func TestAllHaltedForGood(t *testing.T) {
 		{"firmware waits", []machine.CPUState{cpu(0, parked, 0, true)}, false},
 		{"dead, the other parked", []machine.CPUState{cpu(0, kernel, 0, true), cpu(1, parked, 0, true)}, true},
 		{"dead, the other idle", []machine.CPUState{cpu(0, kernel, 0, true), cpu(1, kernel, on, true)}, false},
+		{"setup gave up", []machine.CPUState{{CSBase: machine.SetupStart, RIP: 0x23, Halted: true}}, true},
 		{"both dead", []machine.CPUState{cpu(0, kernel, 0, true), cpu(1, kernel, 0, true)}, true},
 		{"an offline CPU beside a living one", []machine.CPUState{cpu(0, kernel, on, false), cpu(1, kernel, 0, true)}, false},
 	} {
@@ -41,13 +42,17 @@ func TestAllHaltedForGood(t *testing.T) {
 }
 
 // still is a machine that does nothing but use CPU time.
-type still struct{ cpu time.Duration }
+type still struct {
+	cpu time.Duration
+	ram int64
+}
 
 func (s still) CPUs(context.Context) ([]machine.CPUState, error) { return nil, nil }
 func (s still) Events() <-chan machine.Event                     { return nil }
 func (s still) Exited() <-chan struct{}                          { return nil }
 func (s still) ExitError() error                                 { return nil }
 func (s still) CPUTime() time.Duration                           { return s.cpu }
+func (s still) RAMUsed() int64                                   { return s.ram }
 
 type silent struct{ said string }
 
@@ -62,7 +67,7 @@ func TestJudges(t *testing.T) {
 	base := func(change func(w *watch)) *watch {
 		w := &watch{
 			in:    Input{Machine: still{}, Console: silent{}, Until: "init", Marker: "x", Timeout: 2 * time.Minute, Quiet: quietLimit},
-			start: since(70 * time.Second), progressAt: since(time.Second), cpus: runs,
+			start: since(70 * time.Second), since: pace{at: since(time.Second)}, cpus: runs,
 		}
 		change(w)
 		return w
@@ -74,17 +79,32 @@ func TestJudges(t *testing.T) {
 		want Kind // zero: not over
 	}{
 		{"a kernel at work", base(func(w *watch) {}), 0},
-		{"a pause of 30 s, idle", base(func(w *watch) { w.cpus, w.progressAt = waits, since(31*time.Second) }), 0},
+		{"a pause of 30 s, idle", base(func(w *watch) { w.cpus, w.since.at = waits, since(31*time.Second) }), 0},
 		{"a pause of 30 s, spinning", base(func(w *watch) {
-			w.progressAt, w.in.Machine = since(31*time.Second), still{cpu: 31 * time.Second}
+			w.since.at, w.in.Machine = since(31*time.Second), still{cpu: 31 * time.Second}
 		}), 0},
-		{"idle for good", base(func(w *watch) { w.cpus, w.progressAt = waits, since(quietLimit) }), Stuck},
+		{"idle for good", base(func(w *watch) { w.cpus, w.since.at = waits, since(quietLimit) }), Stuck},
 		{"spinning for good", base(func(w *watch) {
-			w.progressAt, w.in.Machine = since(quietLimit), still{cpu: quietLimit}
+			w.since.at, w.in.Machine = since(quietLimit), still{cpu: quietLimit}
 		}), Stuck},
 		{"a slow boot on a loaded host", base(func(w *watch) {
-			w.progressAt, w.in.Machine = since(quietLimit), still{cpu: quietLimit / 4}
+			w.since.at, w.in.Machine = since(quietLimit), still{cpu: quietLimit / 4}
 		}), 0},
+		{"at silent work for long: seen in many places", base(func(w *watch) {
+			w.since.at, w.in.Machine = since(quietLimit), still{cpu: quietLimit}
+			for i := range 200 {
+				w.since.sample([]machine.CPUState{{RIP: 0xffffffff81000000 + uint64(i%50)*placeSize, RFLAGS: on}})
+			}
+		}), 0},
+		{"spinning, with an interrupt now and then", base(func(w *watch) {
+			w.since.at, w.in.Machine = since(quietLimit), still{cpu: quietLimit}
+			for i := range 400 {
+				w.since.sample([]machine.CPUState{{RIP: 0xffffffff81000000 + uint64(i%2)*placeSize, RFLAGS: on}})
+			}
+			for i := range 20 {
+				w.since.sample([]machine.CPUState{{RIP: 0xffffffff82000000 + uint64(i)*placeSize}})
+			}
+		}), Stuck},
 		{"halted for two samples", base(func(w *watch) { w.deadFor = deadPolls - 1 }), 0},
 		{"halted for three", base(func(w *watch) { w.deadFor = deadPolls }), Dead},
 		{"init spoke", base(func(w *watch) { w.marker = true }), Reached},
@@ -101,7 +121,7 @@ func TestJudges(t *testing.T) {
 		{"panic still printing", base(func(w *watch) { w.panicAt = since(panicGrace / 2) }), 0},
 		{"panic() was entered and says nothing", base(func(w *watch) { w.panicHit = since(mutePanic) }), Dead},
 		{"a silent command in user space", base(func(w *watch) {
-			w.marker, w.in.Linger, w.in.Machine, w.progressAt = true, true, still{cpu: quietLimit}, since(quietLimit)
+			w.marker, w.in.Linger, w.in.Machine, w.since.at = true, true, still{cpu: quietLimit}, since(quietLimit)
 		}), 0},
 		{"another init, in ring 3", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.user = now, true }), Reached},
 		{"another init, just begun", base(func(w *watch) { w.in.Marker = ""; w.initAt = now }), 0},
@@ -123,3 +143,70 @@ func TestJudges(t *testing.T) {
 		})
 	}
 }
+
+// TestPace: what counts as progress, and what the samples come to.
+func TestPace(t *testing.T) {
+	w := &watch{in: Input{Machine: still{}, Console: silent{}, Ticks: func() (uint64, bool) { return 100, true }}, placement: &guest.Placement{}}
+	w.progress()
+	for range 30 {
+		w.since.sample([]machine.CPUState{{Index: 0, RIP: 0x1000}, {Index: 1, Halted: true, RFLAGS: on}})
+	}
+	p := w.pace()
+	if len(p.VCPUs) != 2 || p.VCPUs[0] != (VCPUPace{Running: 30, IRQsOff: 30}) || p.VCPUs[1] != (VCPUPace{CPU: 1, Halted: 30}) || p.Ticks != 0 {
+		t.Errorf("pace = %+v", p)
+	}
+	if !w.since.typical([]machine.CPUState{{Index: 0}}) {
+		t.Error("a vCPU that always has interrupts off is not taken as it stands")
+	}
+	for range 100 {
+		w.since.sample([]machine.CPUState{{Index: 0, RIP: 0x1000, RFLAGS: on}})
+	}
+	if w.since.typical([]machine.CPUState{{Index: 0}}) {
+		t.Error("a vCPU that mostly has interrupts on is taken in an interrupt")
+	}
+}
+
+// TestWatchdogs: the reports of the kernel's own watchdogs are no progress; what comes after them is.
+func TestWatchdogs(t *testing.T) {
+	log := &script{lines: []Line{{Seq: 1, Text: "smp: Brought up 1 node"}}}
+	w := &watch{in: Input{Machine: still{}, Console: silent{}}, log: log}
+	look := func(want bool, why string) {
+		t.Helper()
+		before := time.Now()
+		w.readLog()
+		if got := !w.since.at.Before(before); got != want {
+			t.Errorf("%s: progress %v, want %v", why, got, want)
+		}
+	}
+	look(true, "a record")
+	log.say("rcu: INFO: rcu_sched self-detected stall on CPU")
+	look(false, "an RCU stall")
+	log.say("Call Trace:")
+	look(false, "its lines")
+	w.stall.until = time.Time{} // as after reportTime
+	log.say("PCI: Using configuration type 1")
+	look(true, "the next record")
+	if w.stall.said != "rcu: INFO: rcu_sched self-detected stall on CPU" {
+		t.Errorf("said %q", w.stall.said)
+	}
+	for _, text := range []string{"watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1]", "INFO: task swapper/0:1 blocked for more than 120 seconds.",
+		"BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 33s!", "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:"} {
+		if !isWatchdog(text) {
+			t.Errorf("%q is not known", text)
+		}
+	}
+	for _, text := range []string{"rcu: Hierarchical RCU implementation.", "INFO: lockdep is turned off."} {
+		if isWatchdog(text) {
+			t.Errorf("%q is taken for a watchdog's", text)
+		}
+	}
+}
+
+// script is a log that is written by a test.
+type script struct{ lines []Line }
+
+func (s *script) say(text string) {
+	s.lines = append(s.lines, Line{Seq: s.lines[len(s.lines)-1].Seq + 1, Text: text})
+}
+func (s *script) Head() (uint64, error)   { return s.lines[len(s.lines)-1].Seq, nil }
+func (s *script) Recent() ([]Line, error) { return s.lines, nil }

@@ -36,6 +36,7 @@ type Stop struct {
 	Marker    bool // our init's marker was seen
 	Until     string
 	Limit     time.Duration // of the whole boot
+	Pace      Pace          // what was seen since the last sign of progress
 }
 
 // Hit is a breakpoint that was passed: the vCPU's registers at the entry of Symbol.

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"kcatch/gdb/amd64"
@@ -21,6 +22,7 @@ type Machine interface {
 	Exited() <-chan struct{}
 	ExitError() error
 	CPUTime() time.Duration
+	RAMUsed() int64 // bytes of guest memory that have ever been written to
 }
 
 // Stub is what the watch asks of the GDB stub. *rsp.Client satisfies it.
@@ -43,8 +45,14 @@ type Console interface {
 
 // Log is what the watch asks of the printk ring; it may be read while the guest runs.
 type Log interface {
-	Head() (uint64, error)              // grows with every record
-	Contains(text string) (bool, error) // among the records that are in the ring now
+	Head() (uint64, error)   // grows with every record
+	Recent() ([]Line, error) // the newest records, oldest first
+}
+
+// Line is a record of the log. The last one may still grow.
+type Line struct {
+	Seq  uint64
+	Text string
 }
 
 // Symbols resolves names to link addresses. *kernel.Kernel satisfies it.
@@ -64,6 +72,10 @@ type Input struct {
 	Locate func() *guest.Placement
 	// OpenLog is called once, when the kernel's place is known; nil when the kernel has no log that can be read.
 	OpenLog func(guest.Placement) Log
+	// Ticks is the kernel's count of timer ticks, once its place is known; nil when it cannot be told.
+	Ticks func() (uint64, bool)
+	// Early is shown every sample of the vCPUs until it says that it has seen enough; may be nil.
+	Early func(context.Context, []machine.CPUState) (enough bool)
 	// Passed is told of every breakpoint that is hit, while the machine stands at it; it may read the machine.
 	Passed func(ctx context.Context, h Hit) error
 	// Until is init, console or the name of a symbol.
@@ -110,12 +122,13 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 		return Stop{}, lost(err)
 	}
 	w.start = time.Now()
-	w.progressAt = w.start
+	w.progress()
 	stop, err := w.run(ctx)
 	if err != nil {
 		return Stop{}, err
 	}
-	if err := w.standStill(ctx); err != nil {
+	stop.Pace = w.pace()
+	if err := w.standStill(ctx, stop.Kind); err != nil {
 		return Stop{}, err
 	}
 	stop.After = time.Since(w.start)
@@ -146,9 +159,10 @@ type watch struct {
 	deadFor  int       // polls in a row in which every vCPU of the kernel was halted for good
 	sharpTo  time.Time // until then vCPUs are polled quickly
 
-	bytes       int64
-	progressAt  time.Time
-	progressCPU time.Duration // QEMU's CPU time at progressAt
+	bytes   int64
+	since   pace // what was seen since the last sign of progress
+	lastSeq uint64
+	stall   stall
 
 	hits     []Hit
 	reached  bool // the --until symbol was hit
@@ -234,6 +248,13 @@ func (w *watch) look(ctx context.Context) error {
 	for _, c := range cpus {
 		w.user = w.user || !w.initAt.IsZero() && c.CPL == 3
 	}
+	if w.in.Early != nil && w.in.Early(ctx, cpus) {
+		w.in.Early = nil
+	}
+	w.since.sample(cpus)
+	if w.in.Machine.RAMUsed() >= w.since.ram+newMemory {
+		w.progress()
+	}
 	if allHaltedForGood(cpus) {
 		w.deadFor++
 	} else {
@@ -269,21 +290,22 @@ func (w *watch) readLog() {
 		return
 	}
 	w.logHead = head
-	w.progress()
-	if !w.marker && w.in.Marker != "" {
-		if ok, _ := w.log.Contains(w.in.Marker); ok {
-			w.sawMarker()
-		}
+	lines, _ := w.log.Recent() // what could be read counts; the error shows again at the next look
+	w.heard(lines)
+	if !w.stall.reporting(time.Now()) {
+		w.progress()
 	}
-	if w.panicAt.IsZero() {
-		if ok, _ := w.log.Contains(panicText); ok {
-			w.panicAt = time.Now()
-		}
+	contains := func(text string) bool {
+		return slices.ContainsFunc(lines, func(l Line) bool { return strings.Contains(l.Text, text) })
 	}
-	if w.initAt.IsZero() && w.in.Marker == "" {
-		if ok, _ := w.log.Contains(initText); ok {
-			w.sawInit()
-		}
+	if !w.marker && w.in.Marker != "" && contains(w.in.Marker) {
+		w.sawMarker()
+	}
+	if w.panicAt.IsZero() && contains(panicText) {
+		w.panicAt = time.Now()
+	}
+	if w.initAt.IsZero() && w.in.Marker == "" && contains(initText) {
+		w.sawInit()
 	}
 }
 
@@ -307,7 +329,9 @@ func (w *watch) readConsole() {
 		w.mark("console")
 	}
 	w.bytes = n
-	w.progress()
+	if !w.stall.reporting(time.Now()) {
+		w.progress()
+	}
 	if !w.marker && w.in.Marker != "" && w.in.Console.Contains(w.in.Marker) {
 		w.sawMarker()
 	}
@@ -324,10 +348,6 @@ func (w *watch) sawMarker() {
 	w.mark("init")
 }
 
-func (w *watch) progress() {
-	w.progressAt, w.progressCPU = time.Now(), w.in.Machine.CPUTime()
-}
-
 func (w *watch) mark(name string) {
 	after := time.Since(w.start)
 	w.marks = append(w.marks, verdict.Mark{Stage: name, Seconds: after.Seconds()})
@@ -337,7 +357,7 @@ func (w *watch) mark(name string) {
 }
 
 // standStill stops the machine, unless it already stands.
-func (w *watch) standStill(ctx context.Context) error {
+func (w *watch) standStill(ctx context.Context, kind Kind) error {
 	if !w.in.Stub.Running() {
 		return nil
 	}
@@ -350,6 +370,38 @@ func (w *watch) standStill(ctx context.Context) error {
 	}
 	if _, err := w.in.Stub.Interrupt(ctx); err != nil {
 		return lost(err)
+	}
+	if kind == Stuck || kind == TimedOut {
+		return w.settle(ctx)
+	}
+	return nil
+}
+
+// typicalTries bounds how often a hung machine is stopped until it stands where it mostly is.
+const typicalTries = 20
+
+// settle lets a hung machine go on until it does not stand in one of the interrupts that it takes, whose handler is not
+// what hangs. After so many tries it is taken as it stands.
+func (w *watch) settle(ctx context.Context) error {
+	for range typicalTries {
+		cpus, err := w.in.Machine.CPUs(ctx)
+		if err != nil {
+			return lost(err)
+		}
+		if w.since.typical(cpus) {
+			return nil
+		}
+		if err := w.resume(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(tick):
+		}
+		if _, err := w.in.Stub.Interrupt(ctx); err != nil {
+			return lost(err)
+		}
 	}
 	return nil
 }
