@@ -8,7 +8,7 @@ import (
 
 // MaxFrames bounds a trace. A kernel stack of 16 KiB holds at most 2048 return addresses; the boot stack has no guard page,
 // and a recursion on it runs on through whatever lies below.
-const MaxFrames = 1 << 15
+const MaxFrames = 1 << 17
 
 // ErrNoRow is what an [Image] returns for code it knows nothing about.
 var ErrNoRow = errors.New("no unwind data")

@@ -1,18 +1,15 @@
 package autopsy
 
 import (
-	"encoding/binary"
-
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/guest"
 	"kcatch/harness/machine"
 )
 
-// A 64-bit interrupt gate, SDM vol. 3A, 6.14.1: 16 bytes, the handler's address in three pieces, bit 47 present.
+// A 64-bit gate has 16 bytes; the low three bits of byte 4 choose a stack, or none (SDM vol. 3A, 6.14.1).
 const (
-	gateSize    = 16
-	gatePresent = 1 << 47
-	istMask     = 7
+	gateSize = 16
+	istByte  = 4
 )
 
 // undeliverable says why a vCPU could not take an exception as it stands, or is empty when it could: then it is not the one
@@ -37,15 +34,14 @@ func undeliverable(cpu machine.CPUState, regs amd64.Registers, space guest.Space
 		if _, err := space.ReadMemory(gate[:], cpu.IDTBase+uint64(v)*gateSize); err != nil {
 			return "the IDT is not mapped"
 		}
-		low, high := binary.LittleEndian.Uint64(gate[:]), binary.LittleEndian.Uint64(gate[8:])
-		if low&gatePresent == 0 {
+		handler, ok := guest.GateOffset(gate)
+		if !ok {
 			return "the IDT's gate for " + v.String() + " is empty"
 		}
-		handler := low&0xffff | low>>32&0xffff0000 | high<<32
 		if !readable(handler, 1) {
 			return "the handler of " + v.String() + " is not mapped"
 		}
-		if low>>32&istMask == 0 && !readable(regs.RSP&^15-40, 40) { // ss, rsp, rflags, cs, rip are pushed
+		if gate[istByte]&7 == 0 && !readable(regs.RSP&^15-40, 40) { // ss, rsp, rflags, cs, rip are pushed
 			return "the stack is not mapped"
 		}
 	}

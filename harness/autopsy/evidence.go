@@ -61,6 +61,8 @@ type Trap struct {
 	HasCode   bool // ErrorCode is known
 	CR2       uint64
 	Early     bool // taken by the early IDT's handlers
+	Interrupt bool // no exception but an interrupt
+	Entry     string // of an interrupt: its name
 	Vector    amd64.Vector
 	Guessed   bool // Vector was deduced from the instruction and the error code
 	Known     bool // Vector is known at all
@@ -87,7 +89,7 @@ const (
 type KernelState struct {
 	SystemState int  // enum system_states, include/linux/kernel.h: 0 booting, 1 scheduling, 2 freeing initmem, 3 running
 	Consoles    int  // 0 none registered, 1 at least one, -1 unknown
-	EarlyIDT    bool // IDTR points to idt_table
+	EarlyIDT    bool // the early IDT has been set up
 	IDT         uint64
 	IDTLimit    uint32
 	InitRan     bool // the marker of our init was seen

@@ -27,6 +27,9 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 		r.Kernel.PhysBase = verdict.Hex(s.Placement.PhysBase)
 		r.Kernel.CommandLine = s.commandLine()
 	}
+	if e.Stop.Kind == watch.Dead && e.Stop.Marker && shutdown(e) != nil { // after init a halt is as good an end as a power-off
+		e.Stop.Kind = watch.Reached
+	}
 	if e.Stop.Kind != watch.Reached {
 		e = s.firstDeath(e)
 		if s.First == nil && (e.Stop.Kind == watch.Stuck || e.Stop.Kind == watch.TimedOut) {
@@ -60,7 +63,7 @@ func (s *Scene) firstDeath(e *Evidence) *Evidence {
 func (s *Scene) survived(e *Evidence) (*Evidence, *Finding) {
 	if s.First != nil {
 		first := s.firstDeath(e)
-		if f := oops(first); f != nil && slices.Contains(s.FailOn, f.Class) {
+		if f := exception(first); f != nil && slices.Contains(s.FailOn, f.Class) {
 			f.Notes = append(f.Notes, "the kernel survived this, and went on to "+e.Stop.String())
 			return first, f
 		}

@@ -34,9 +34,7 @@ type rule struct {
 // rules is the table. A machine that was reset or is halted says so from outside; what it was doing then is read from
 // the chains, so the chain rules come first.
 var rules = []rule{
-	{"early exception", earlyException},
-	{"double fault", doubleFault},
-	{"oops or BUG", oops},
+	{"exception", exception},
 	{"oops or BUG in the log", reported},
 	{"panic", panicked},
 	{"decompressor", decompressing},
@@ -56,66 +54,65 @@ func Judge(e *Evidence) Finding {
 	return Finding{Class: verdict.Hang, Hang: verdict.Spin, Frame: -1, What: "stopped for a reason no rule knows: " + e.Stop.String()}
 }
 
-// earlyException: a vCPU is dead inside the early IDT's handlers. When the handler itself faulted there are several
-// exception frames; the outermost one is the cause.
-func earlyException(e *Evidence) *Finding {
+// dying are the functions of an oops: an exception whose handler has called one is a death.
+// oops_begin, die and friends: arch/x86/kernel/dumpstack.c; make_task_dead: kernel/exit.c (6.2, and 6.1.y stable).
+// exc_invalid_op comes back for a WARN alone.
+var dying = []string{"die", "__die", "__die_body", "die_addr", "oops_end", "oops_begin", "page_fault_oops", "make_task_dead", "do_trap_no_signal", "exc_invalid_op"}
+
+// doubleFaulting are the functions of the #DF handler (arch/x86/kernel/traps.c).
+var doubleFaulting = []string{"exc_double_fault", "asm_exc_double_fault", "handle_stack_overflow"}
+
+// deadly is the class of a chain's exception number t, empty when the kernel may go on after it. What tells is its
+// handler: the frames from the next exception inward up to the code that it interrupted.
+func deadly(c *Chain, t int) verdict.Class {
+	trap := &c.Traps[t]
+	from := 0
+	if t > 0 {
+		from = c.Traps[t-1].Index
+	}
+	calls := func(names ...string) bool {
+		at := c.index(from, names...)
+		return at >= 0 && at < trap.Index
+	}
+	warning := trap.Bug != nil && trap.Bug.Warning
+	switch {
+	case trap.Interrupt, warning && t > 0:
+		return ""
+	case trap.Early:
+		// A legal fault of the direct map and a WARN come back; what is halted does not, nor does a handler that faulted.
+		if !warning && (calls("early_fixup_exception") || c.Halted && t == 0) || c.Halted && warning {
+			return verdict.EarlyException
+		}
+	case calls(doubleFaulting...):
+		return verdict.DoubleFault
+	case warning || !calls(dying...):
+	case trap.Bug != nil:
+		return verdict.Bug
+	default:
+		return verdict.Oops
+	}
+	return ""
+}
+
+// exception: a vCPU is in the handler of an exception that the kernel does not survive. Of several on one stack, because
+// the handler itself faulted, the outermost is the first death and the cause.
+func exception(e *Evidence) *Finding {
 	for i := range e.Chains {
 		c := &e.Chains[i]
 		for t := len(c.Traps) - 1; t >= 0; t-- {
-			trap := &c.Traps[t]
-			if !trap.Early {
+			class := deadly(c, t)
+			if class == "" {
 				continue
 			}
-			f := atTrap(c, trap, verdict.EarlyException)
+			f := atTrap(c, &c.Traps[t], class)
 			if t > 0 {
-				f.Notes = append(f.Notes, fmt.Sprintf("the early handler itself faulted %d times; the outermost exception is the cause", t))
+				f.Notes = append(f.Notes, fmt.Sprintf("its handler faulted in its turn, %d exceptions deep; the outermost is the cause", t+1))
 			}
 			return f
 		}
-	}
-	return nil
-}
-
-// doubleFault: the chain runs through the #DF handler (arch/x86/kernel/traps.c).
-func doubleFault(e *Evidence) *Finding {
-	for i := range e.Chains {
-		c := &e.Chains[i]
-		at := c.index(0, "exc_double_fault", "asm_exc_double_fault", "handle_stack_overflow")
-		if at < 0 {
-			continue
-		}
-		for t := range c.Traps {
-			if c.Traps[t].Index > at {
-				return atTrap(c, &c.Traps[t], verdict.DoubleFault)
-			}
-		}
-		return &Finding{Class: verdict.DoubleFault, CPU: c.CPU, Frame: beyond(c, at, reporting), What: "double fault"}
-	}
-	return nil
-}
-
-// dying are the functions of an oops: once one is on the stack above an exception frame, that exception is the death.
-// oops_begin, die and friends: arch/x86/kernel/dumpstack.c; make_task_dead: kernel/exit.c (6.2, and 6.1.y stable).
-var dying = []string{"die", "__die", "__die_body", "die_addr", "oops_end", "oops_begin", "page_fault_oops", "make_task_dead", "do_trap_no_signal", "exc_invalid_op"}
-
-// oops: a vCPU is between an exception that the kernel does not survive and the end of the report.
-func oops(e *Evidence) *Finding {
-	for i := range e.Chains {
-		c := &e.Chains[i]
-		for t := len(c.Traps) - 1; t >= 0; t-- {
-			trap := &c.Traps[t]
-			inner := c.index(0, dying...)
-			if trap.Early || inner < 0 || inner >= trap.Index {
-				continue
-			}
-			if trap.Bug != nil && trap.Bug.Warning {
-				continue
-			}
-			class := verdict.Oops
-			if trap.Bug != nil {
-				class = verdict.Bug
-			}
-			return atTrap(c, trap, class)
+		// On a stack that says no more than this.
+		if at := c.index(0, doubleFaulting...); at >= 0 {
+			return &Finding{Class: verdict.DoubleFault, CPU: c.CPU, Frame: beyond(c, at, reporting), What: "double fault"}
 		}
 	}
 	return nil
@@ -249,9 +246,27 @@ func haltedText(console string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// resetting are the functions that ask the machine to reset or power off (arch/x86/kernel/reboot.c, kernel/reboot.c).
-var resetting = []string{"native_machine_emergency_restart", "native_machine_restart", "machine_restart", "acpi_reboot", "kernel_restart",
-	"emergency_restart", "machine_real_restart", "__machine_emergency_restart", "native_machine_power_off", "kernel_power_off", "machine_power_off"}
+// leaving are the functions of the kernel's way to a reset, a power-off or a halt (kernel/reboot.c, arch/x86/kernel/reboot.c,
+// arch/x86/kernel/process.c).
+var leaving = map[verdict.Class][]string{
+	verdict.Reset: {"native_machine_emergency_restart", "native_machine_restart", "machine_restart", "kernel_restart",
+		"emergency_restart", "machine_real_restart", "__machine_emergency_restart", "machine_emergency_restart", "acpi_reboot"},
+	verdict.Shutdown: {"native_machine_power_off", "machine_power_off", "kernel_power_off", "do_kernel_power_off",
+		"native_machine_halt", "machine_halt", "kernel_halt"},
+}
+
+// askedFor is the finding for a vCPU that is on the kernel's way out of the machine: class says which way, and the cause
+// is who asked.
+func askedFor(c *Chain, class verdict.Class, what string) *Finding {
+	for i := len(c.Frames) - 1; i >= 0; i-- {
+		if listed(c.Frames[i].Function, leaving[class]) {
+			f := &Finding{Class: class, CPU: c.CPU, Frame: beyond(c, i, leaving[class]), What: what}
+			f.What += ", asked by " + place(&c.Frames[f.Frame])
+			return f
+		}
+	}
+	return nil
+}
 
 // reset: the kernel asked for it by its reboot path.
 func reset(e *Evidence) *Finding {
@@ -259,9 +274,8 @@ func reset(e *Evidence) *Finding {
 		return nil
 	}
 	for i := range e.Chains {
-		c := &e.Chains[i]
-		if at := c.index(0, resetting...); at >= 0 && !strings.Contains(strings.Join(c.functions(at), " "), "power_off") {
-			return &Finding{Class: verdict.Reset, CPU: c.CPU, Frame: beyond(c, at, resetting), What: "the kernel reset the machine"}
+		if f := askedFor(&e.Chains[i], verdict.Reset, "the kernel reset the machine"); f != nil {
+			return f
 		}
 	}
 	return nil
@@ -284,8 +298,11 @@ func tripleFault(e *Evidence) *Finding {
 		}
 	}
 	f := &Finding{Class: verdict.TripleFault, CPU: c.CPU, Frame: first(c, nil)}
-	where := fmt.Sprintf("0x%x", c.Regs.RIP)
-	if f.Frame >= 0 {
+	where := fmt.Sprintf("0x%x", c.Regs.LinearPC())
+	if len(c.Frames) > 1 && c.Frames[0].Function == "" { // no code: a jump through a bad pointer
+		f.Frame = 1
+		where += ", which is no code, after a jump from " + place(&c.Frames[1])
+	} else if f.Frame >= 0 {
 		where = place(&c.Frames[f.Frame])
 	}
 	f.What = "the machine reset itself at " + where
@@ -333,7 +350,7 @@ func undelivered(log *machine.ExceptionLog, c *Chain) (*Trap, string) {
 		words = append(words, w)
 	}
 	e := at[0]
-	t := &Trap{Vector: amd64.Vector(e.Vector), Known: true, ErrorCode: e.ErrorCode, HasCode: amd64.Vector(e.Vector).HasErrorCode(), CR2: e.CR2, PC: c.Regs.RIP, Regs: c.Regs}
+	t := &Trap{WildPC: len(c.Frames) > 0 && c.Frames[0].Function == "", Vector: amd64.Vector(e.Vector), Known: true, ErrorCode: e.ErrorCode, HasCode: amd64.Vector(e.Vector).HasErrorCode(), CR2: e.CR2, PC: c.Regs.RIP, Regs: c.Regs}
 	return t, strings.Join(append(words, "triple fault"), ", then ")
 }
 
@@ -342,20 +359,25 @@ func contributory(vector int) bool {
 	return vector == 0 || vector == 8 || vector >= 10 && vector <= 14
 }
 
-// shutdown: the guest powered off, or panicked in a way that QEMU saw (pvpanic), before it had reached what was asked.
+// shutdown: the guest powered off or halted, or panicked in a way that QEMU saw (pvpanic), before it had reached what was
+// asked.
 func shutdown(e *Evidence) *Finding {
-	if e.Stop.Kind != watch.Shutdown && e.Stop.Kind != watch.Panicked {
-		return nil
+	what := "the guest shut down (" + e.Stop.Reason + ")"
+	if e.Stop.Kind == watch.Dead {
+		what = "the kernel halted the machine"
 	}
-	class := verdict.Shutdown
-	if e.Stop.Kind == watch.Panicked {
-		class = verdict.Panic
+	for i := range e.Chains {
+		if f := askedFor(&e.Chains[i], verdict.Shutdown, what); f != nil {
+			return f
+		}
 	}
-	f := &Finding{Class: class, Frame: -1, What: "the guest shut down (" + e.Stop.Reason + ")"}
-	if len(e.Chains) > 0 {
-		f.CPU, f.Frame = e.Chains[0].CPU, first(&e.Chains[0], resetting)
+	switch e.Stop.Kind {
+	case watch.Panicked:
+		return &Finding{Class: verdict.Panic, Frame: -1, What: what}
+	case watch.Shutdown:
+		return &Finding{Class: verdict.Shutdown, Frame: -1, What: what}
 	}
-	return f
+	return nil
 }
 
 // hang: nothing ended the boot; it does not go on.

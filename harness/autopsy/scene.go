@@ -3,6 +3,7 @@ package autopsy
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/decompressor"
@@ -73,7 +74,6 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 				if s.Stop.Kind == watch.Shutdown {
 					c.Undeliverable = undeliverable(cpu, regs, guest.NewSpace(s.RAM, regs))
 				}
-				e.Kernel.EarlyIDT = e.Kernel.EarlyIDT || s.isEarlyIDT(cpu.IDTBase)
 				if cpu.Index == 0 {
 					e.Kernel.IDT, e.Kernel.IDTLimit = cpu.IDTBase, cpu.IDTLimit
 				}
@@ -91,7 +91,11 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 // ChainOf is the backtrace of a vCPU with these registers.
 func (s *Scene) ChainOf(cpu int, regs amd64.Registers) Chain {
 	c := Chain{CPU: cpu, Regs: regs}
-	s.unwind(&c, guest.NewSpace(s.RAM, regs))
+	mem, why := s.memory(regs)
+	s.unwind(&c, mem)
+	if why != "" {
+		c.Stopped = strings.TrimPrefix(c.Stopped+"; "+why, "; ")
+	}
 	return c
 }
 
@@ -122,15 +126,8 @@ func (s *Scene) kernelMemory() linux.Memory {
 	return s.Kernel.Memory(s.RAM, *s.Placement)
 }
 
-func (s *Scene) isEarlyIDT(base uint64) bool {
-	if s.Kernel == nil || s.Placement == nil {
-		return false
-	}
-	sym, ok := s.Kernel.Symbol("idt_table")
-	return ok && s.Placement.Run(uint64(sym.Addr)) == base
-}
-
-// read looks at the kernel's variables: system_state (init/main.c) and whether a console is registered, which is
+// read looks at the kernel's variables: system_state (init/main.c), whether idt_table has been filled in, which
+// idt_setup_early_handler() does first (arch/x86/kernel/idt.c), and whether a console is registered, which is
 // console_drivers up to 6.1 and console_list since 6.2 (kernel/printk/printk.c; Linux a699449bb13b, "printk: Convert
 // console_drivers list to hlist").
 func (k *KernelState) read(s *Scene, mem linux.Memory) {
@@ -152,6 +149,9 @@ func (k *KernelState) read(s *Scene, mem linux.Memory) {
 	if v, ok := word("system_state", 4); ok {
 		k.SystemState = int(v)
 	}
+	if gate, ok := word("idt_table", 8); ok {
+		k.EarlyIDT = gate != 0
+	}
 	for _, name := range []string{"console_drivers", "console_list"} {
 		if v, ok := word(name, 8); ok {
 			k.Consoles = 0
@@ -163,7 +163,7 @@ func (k *KernelState) read(s *Scene, mem linux.Memory) {
 }
 
 // unwind fills in the chain of one vCPU.
-func (s *Scene) unwind(c *Chain, space guest.Space) {
+func (s *Scene) unwind(c *Chain, mem linux.Memory) {
 	c.Where = s.region(c.Regs)
 	if c.Where == BootText {
 		s.unwindBoot(c)
@@ -187,8 +187,8 @@ func (s *Scene) unwind(c *Chain, space guest.Space) {
 		c.Stopped = err.Error()
 		return
 	}
-	trace := unwind.Walk(unwind.NewState(c.Regs), space, k)
-	sym := symbolizer{file: s.Kernel, kernel: k, place: *s.Placement, mem: space, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
+	trace := unwind.Walk(unwind.NewState(c.Regs), mem, k)
+	sym := symbolizer{file: s.Kernel, kernel: k, place: *s.Placement, mem: mem, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
 	sym.chain(c, trace)
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()
@@ -232,6 +232,8 @@ func (s *Scene) region(r amd64.Registers) Region {
 	switch {
 	case r.User():
 		return UserText
+	case r.Long() && r.RSP>>63 == 1 && pc < guest.StartKernelMap:
+		return Elsewhere // the kernel's stack: a jump through a bad pointer
 	case pc >= machine.SetupStart && pc < machine.SetupEnd:
 		return SetupText
 	case pc < 1<<20:

@@ -127,6 +127,10 @@ func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 			t.Regs, t.ErrorCode, t.HasCode = p.Registers, p.OrigAX, p.OrigAX != ^uint64(0)
 		}
 	}
+	if name, ok := interrupt(entered); ok {
+		t.Interrupt, t.Entry = true, name
+		return t
+	}
 	if v, ok := handlerVectors[entered]; ok {
 		t.Vector, t.Known = v, true
 	}
@@ -159,7 +163,9 @@ func (t *Trap) seen(log *machine.ExceptionLog) {
 		return
 	}
 	for _, e := range slices.Backward(log.Last) {
-		if e.PC != t.PC || t.Known && e.Vector != int(t.Vector) {
+		// INT n leaves the pc after itself, and is logged with its own; it has one byte or two.
+		after := t.PC - e.PC
+		if after != 0 && (!e.Software || after > 2) || t.Known && e.Vector != int(t.Vector) {
 			continue
 		}
 		t.Vector, t.Known = amd64.Vector(e.Vector), true
@@ -197,9 +203,12 @@ func (s *symbolizer) bug(pc uint64) *verdict.BugSite {
 
 // exception is the trap for the report.
 func (t *Trap) exception() *verdict.Exception {
+	if t.Interrupt {
+		return &verdict.Exception{Vector: -1, Name: t.Entry, PtRegs: verdict.Hex(t.PtRegs)}
+	}
 	e := &verdict.Exception{Vector: int(t.Vector), Name: t.Vector.String(), ErrorCode: t.ErrorCode, PtRegs: verdict.Hex(t.PtRegs), Guessed: t.Guessed}
 	if !t.Known {
-		e.Vector, e.Name = -1, "of unknown vector"
+		e.Vector, e.Name = -1, "exception of unknown vector"
 		return e
 	}
 	if t.Vector == amd64.PageFault {

@@ -2,6 +2,7 @@ package autopsy
 
 import (
 	"slices"
+	"strings"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/linux"
@@ -16,6 +17,17 @@ var handlerVectors = map[string]amd64.Vector{
 	"asm_exc_coprocessor_error": 16, "asm_exc_alignment_check": 17, "asm_exc_machine_check": 18,
 	"asm_exc_simd_coprocessor_error": 19, "asm_exc_virtualization_exception": 20, "asm_exc_control_protection": 21,
 	"asm_exc_vmm_communication": 29,
+}
+
+// interrupt names the interrupt that an entry symbol is of: asm_sysvec_apic_timer_interrupt, asm_common_interrupt
+// (arch/x86/include/asm/idtentry.h). ok is false for exceptions.
+func interrupt(entered string) (name string, ok bool) {
+	for _, prefix := range []string{"asm_sysvec_", "asm_common_", "asm_spurious_"} {
+		if strings.HasPrefix(entered, prefix) {
+			return "interrupt (" + strings.TrimPrefix(strings.TrimPrefix(entered, "asm_"), "sysvec_") + ")", true
+		}
+	}
+	return "", false
 }
 
 // guessVector deduces the vector of an exception from the instruction it hit, the error code that was pushed, and CR2.

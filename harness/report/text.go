@@ -193,6 +193,9 @@ func (t *text) frames(frames []verdict.Frame, cause *verdict.Cause) {
 
 func (t *text) rule(e *verdict.Exception, instruction string) {
 	head := fmt.Sprintf(" ──  exception %s (%d)", e.Name, e.Vector)
+	if e.Vector < 0 {
+		head = " ──  " + e.Name
+	}
 	if instruction != "" {
 		head += "  " + Clean(instruction, 60)
 	}
