@@ -23,12 +23,16 @@ var reporting = []string{
 
 // waiting lists what a waiting or spinning task calls; a hang's cause is the code that called it.
 var waiting = []string{
-	"schedule", "__schedule", "context_switch", "__switch_to_asm", "schedule_timeout*", "schedule_idle", "io_schedule*",
+	"schedule", "__schedule", "context_switch", "__switch_to_asm", "schedule_timeout*", "schedule_idle", "schedule_preempt_disabled", "io_schedule*",
 	"preempt_schedule*", "msleep*", "usleep_range*", "ssleep", "wait_for_completion*", "mutex_lock*", "__mutex_lock*", "down_*", "rwsem_*", "do_wait_for_common", "__wait_for_common", "wait_for_common",
+	"synchronize_rcu*", "__wait_rcu_gp", "wait_rcu_gp", "rcu_barrier*", "__flush_work", "flush_work", "__flush_workqueue", "flush_workqueue",
+	"schedule_hrtimeout*", "kthread_stop", "__down*",
 	"cpu_relax", "rep_nop", "halt", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle", "amd_e400_idle",
 	"acpi_idle_do_entry", "acpi_safe_halt", "acpi_idle_enter", "cpuidle_enter_state", "cpuidle_enter", "default_idle_call",
 	"cpuidle_idle_call", "do_idle", "cpu_startup_entry", "mwait_idle", "native_queued_spin_lock_slowpath",
-	"queued_spin_lock_slowpath", "queued_spin_lock", "do_raw_spin_lock", "__raw_spin_lock*", "_raw_spin_lock*", "spin_lock*",
+	"queued_spin_lock_slowpath", "queued_spin_lock", "virt_spin_lock", "pv_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath",
+	"queued_read_lock_slowpath", "queued_write_lock_slowpath", "queued_read_lock", "queued_write_lock", "do_raw_read_lock", "do_raw_write_lock",
+	"__raw_read_lock*", "_raw_read_lock*", "__raw_write_lock*", "_raw_write_lock*", "read_lock*", "write_lock*", "osq_lock", "arch_atomic_*", "atomic_*", "do_raw_spin_lock", "__raw_spin_lock*", "_raw_spin_lock*", "spin_lock*",
 	"delay_tsc", "delay_loop", "__delay", "__const_udelay", "__udelay", "__ndelay", "rdtsc", "rdtsc_ordered",
 }
 

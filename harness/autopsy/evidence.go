@@ -60,8 +60,8 @@ type Trap struct {
 	ErrorCode uint64
 	HasCode   bool // ErrorCode is known
 	CR2       uint64
-	Early     bool // taken by the early IDT's handlers
-	Interrupt bool // no exception but an interrupt
+	Early     bool   // taken by the early IDT's handlers
+	Interrupt bool   // no exception but an interrupt
 	Entry     string // of an interrupt: its name
 	Vector    amd64.Vector
 	Guessed   bool // Vector was deduced from the instruction and the error code
@@ -93,15 +93,6 @@ type KernelState struct {
 	IDT         uint64
 	IDTLimit    uint32
 	InitRan     bool // the marker of our init was seen
-}
-
-// functions lists the function names of the chain from index from outward.
-func (c *Chain) functions(from int) []string {
-	var out []string
-	for _, f := range c.Frames[min(from, len(c.Frames)):] {
-		out = append(out, f.Function)
-	}
-	return out
 }
 
 // index is the innermost frame at or after from whose function is one of names, or -1.

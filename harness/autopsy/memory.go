@@ -12,10 +12,13 @@ import (
 func (s *Scene) memory(regs amd64.Registers) (mem linux.Memory, why string) {
 	own := guest.NewSpace(s.RAM, regs)
 	image := s.kernelMemory()
-	if image == nil || regs.RIP < guest.StartKernelMap {
+	if _, err := own.ReadMemory(make([]byte, 1), regs.RIP); err == nil || image == nil {
 		return own, ""
 	}
-	if _, err := own.ReadMemory(make([]byte, 1), regs.RIP); err == nil {
+	switch {
+	case s.inIdentity(regs.RIP):
+		return physical{s.RAM}, "its page tables do not map its code; read by physical addresses"
+	case regs.RIP < guest.StartKernelMap:
 		return own, ""
 	}
 	out := fallback{image}
@@ -25,6 +28,11 @@ func (s *Scene) memory(regs amd64.Registers) (mem linux.Memory, why string) {
 	}
 	return out, "its page tables do not map its code; read through the kernel's own"
 }
+
+// physical reads memory as startup_64 has it mapped, each address at itself.
+type physical struct{ ram *guest.RAM }
+
+func (m physical) ReadMemory(p []byte, addr uint64) (int, error) { return m.ram.ReadPhysical(p, addr) }
 
 // fallback reads through the first of its memories that has all of what is asked for.
 type fallback []linux.Memory

@@ -11,12 +11,16 @@ import (
 
 const interruptsOn = 1 << 9
 
-// chainOf makes a chain of functions, innermost first. "!name" is the frame that an exception interrupted, "(name" is
-// inlined.
+// chainOf makes a chain of functions, innermost first. "!name" is the frame that an exception interrupted, "~name" one that
+// an interrupt did, "(name" is inlined.
 func chainOf(cpu int, names string, early bool) Chain {
 	c := Chain{CPU: cpu, Where: KernelText}
 	for _, n := range strings.Fields(names) {
 		f := verdict.Frame{FoundBy: "orc"}
+		if t, ok := strings.CutPrefix(n, "~"); ok {
+			n = t
+			c.Traps = append(c.Traps, Trap{Index: len(c.Frames), Interrupt: true})
+		}
 		if t, ok := strings.CutPrefix(n, "!"); ok {
 			n = t
 			c.Traps = append(c.Traps, Trap{Index: len(c.Frames), Early: early, Vector: amd64.InvalidOpcode, Known: true})
@@ -27,6 +31,14 @@ func chainOf(cpu int, names string, early bool) Chain {
 	}
 	return c
 }
+
+// lastBug makes the outermost exception a BUG, without one that cannot be delivered, nowhere one that stands in no code.
+func lastBug(c Chain) Chain {
+	c.Traps[len(c.Traps)-1].Bug = &verdict.BugSite{Text: "kernel BUG"}
+	return c
+}
+func without(c Chain) Chain { c.Undeliverable = "the IDT is not mapped"; return c }
+func nowhere(c Chain) Chain { c.Frames[0].Function = ""; return c }
 
 func halted(c Chain) Chain { c.Halted = true; return c }
 
@@ -62,6 +74,15 @@ func TestJudge(t *testing.T) {
 			"Kernel panic - not syncing: VFS: no root\n---[ end Kernel panic - not syncing: VFS: no root ]---", verdict.Panic, "", "mount_root", 0},
 		{"double fault", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "panic die exc_double_fault asm_exc_double_fault !recurse recurse f", false))},
 			"", verdict.DoubleFault, "", "recurse", 0},
+		{"an oops in a softirq", watch.Stop{Kind: watch.Dead}, []Chain{chainOf(0, "oops_begin page_fault_oops exc_page_fault asm_exc_page_fault !culprit call_timer_fn asm_sysvec_apic_timer_interrupt ~delay_tsc f do_one_initcall", false)},
+			"", verdict.Oops, "", "culprit", 0},
+		{"a BUG below a legal page fault", watch.Stop{Kind: watch.Dead}, []Chain{bug(chainOf(0, "oops_begin die exc_invalid_op asm_exc_invalid_op !culprit handle_mm_fault exc_page_fault asm_exc_page_fault !copy_user read", false))},
+			"", verdict.Bug, "", "culprit", 0},
+		{"a BUG whose handler faults until the stack is full", watch.Stop{Kind: watch.Dead},
+			[]Chain{lastBug(chainOf(0, "oops_begin die exc_double_fault asm_exc_double_fault !error_entry !exc_page_fault asm_exc_page_fault !report_bug exc_invalid_op asm_exc_invalid_op !culprit do_one_initcall", false))},
+			"", verdict.Bug, "", "culprit", 0},
+		{"the kernel at work in an early page fault is no death", watch.Stop{Kind: watch.TimedOut},
+			[]Chain{on(chainOf(0, "early_make_pgtable do_early_exception early_idt_handler_common !f "+boot, true))}, "", verdict.Hang, verdict.Spin, "early_make_pgtable", 0},
 		{"survived oops, then a hang", watch.Stop{Kind: watch.Stuck}, []Chain{on(halted(chainOf(0, "default_idle do_idle", false)))},
 			"BUG: kernel NULL pointer dereference, address: 0\nOops: 0002 [#1] SMP\nRIP: 0010:worker+0x10/0x20", verdict.Oops, "", "worker", 0},
 		{"panic=-1", watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"}, []Chain{chainOf(0, "acpi_reboot native_machine_emergency_restart panic mount_root", false)},
@@ -70,6 +91,11 @@ func TestJudge(t *testing.T) {
 			"", verdict.Reset, "", "do_reboot", 0},
 		{"triple fault", watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"}, []Chain{halted(chainOf(0, "default_idle", false)), chainOf(1, "culprit start_secondary", false)},
 			"", verdict.TripleFault, "", "culprit", 1},
+		{"triple fault of an AP, while the other waits for it", watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"},
+			[]Chain{chainOf(0, "native_cpu_up bringup_cpu", false), without(chainOf(1, "culprit start_secondary", false))}, "", verdict.TripleFault, "", "culprit", 1},
+		{"a jump to nowhere before there is an IDT", watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"}, []Chain{nowhere(chainOf(0, "none culprit x86_64_start_kernel", false))},
+			"", verdict.TripleFault, "", "culprit", 0},
+		{"halted by request", watch.Stop{Kind: watch.Dead}, []Chain{halted(chainOf(0, "stop_this_cpu native_machine_halt kernel_halt culprit", false))}, "", verdict.Shutdown, "", "culprit", 0},
 		{"power-off", watch.Stop{Kind: watch.Shutdown, Reason: "guest-shutdown"}, []Chain{chainOf(0, "native_machine_power_off kernel_power_off do_reboot", false)},
 			"", verdict.Shutdown, "", "do_reboot", 0},
 		{"the decompressor gave up", watch.Stop{Kind: watch.Dead}, []Chain{at(halted(Chain{}), BootText)}, "", verdict.DecompressorError, "", "", 0},

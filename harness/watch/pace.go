@@ -143,16 +143,18 @@ func (w *watch) progress() {
 	}
 }
 
-// stall is what the kernel's own watchdogs say. Their reports fill the log of a kernel that gets nowhere.
+// stall is what of the log is no progress: it fills the log of a kernel that gets nowhere.
 type stall struct {
-	said  string // the first telling line
-	until time.Time
+	said    string    // the first telling line of the kernel's own watchdogs
+	report  time.Time // until then, lines belong to a watchdog's report
+	console time.Time // until then, the console prints lines that are no progress
 }
 
-// reportTime is how long the lines of one report may take to come.
-const reportTime = 2 * time.Second
-
-func (s *stall) reporting(now time.Time) bool { return now.Before(s.until) }
+// How long the lines of one report may take to come, and the console may take for a line.
+const (
+	reportTime = 2 * time.Second
+	lineTime   = 200 * time.Millisecond
+)
 
 // watchdogs are the beginnings of the telling lines, and what else is in them (kernel/rcu/tree_stall.h, tree_exp.h;
 // kernel/watchdog.c, watchdog_hld.c; kernel/workqueue.c; kernel/hung_task.c; of 6.1 and 6.12).
@@ -161,22 +163,37 @@ var watchdogs = [][2]string{
 	{"BUG: workqueue lockup", ""}, {"INFO: task ", "blocked for more than"},
 }
 
-func isWatchdog(text string) bool {
-	return slices.ContainsFunc(watchdogs, func(d [2]string) bool { return strings.HasPrefix(text, d[0]) && strings.Contains(text, d[1]) })
+// asides are lines that interrupts and the kernel's housekeeping log whatever the boot does (kernel/time/hrtimer.c,
+// kernel/time/clocksource.c, drivers/char/random.c, arch/x86/kernel/tsc.c, kernel/sched/rt.c, kernel/events/core.c,
+// arch/x86/kernel/nmi.c).
+var asides = [][2]string{
+	{"hrtimer: interrupt took", ""}, {"random: crng init done", ""}, {"clocksource: ", ""}, {"tsc: Refined TSC", ""}, {"sched: RT throttling", ""},
+	{"perf: interrupt took too long", ""}, {"INFO: NMI handler", "took too long"}, {"workqueue: ", "hogged CPU"},
 }
 
-// heard looks for watchdogs among the lines that are new.
-func (w *watch) heard(lines []Line) {
+// isOne reports whether a line is one of a list.
+func isOne(text string, list [][2]string) bool {
+	return slices.ContainsFunc(list, func(d [2]string) bool { return strings.HasPrefix(text, d[0]) && strings.Contains(text, d[1]) })
+}
+
+// heard looks at the lines that are new, and reports whether one of them is progress.
+func (w *watch) heard(lines []Line, now time.Time) (news bool) {
 	for _, l := range lines {
 		if l.Seq < w.lastSeq {
 			continue
 		}
 		w.lastSeq = l.Seq + 1
-		if isWatchdog(l.Text) {
-			w.stall.until = time.Now().Add(reportTime)
+		switch {
+		case isOne(l.Text, watchdogs):
+			w.stall.report, w.stall.console = now.Add(reportTime), now.Add(reportTime)
 			if w.stall.said == "" {
 				w.stall.said = l.Text
 			}
+		case isOne(l.Text, asides):
+			w.stall.console = now.Add(lineTime)
+		case !now.Before(w.stall.report):
+			news = true
 		}
 	}
+	return news
 }

@@ -290,9 +290,8 @@ func (w *watch) readLog() {
 		return
 	}
 	w.logHead = head
-	lines, _ := w.log.Recent() // what could be read counts; the error shows again at the next look
-	w.heard(lines)
-	if !w.stall.reporting(time.Now()) {
+	lines, err := w.log.Recent()
+	if w.heard(lines, time.Now()) || err != nil { // a record that cannot be read is one all the same
 		w.progress()
 	}
 	contains := func(text string) bool {
@@ -329,7 +328,7 @@ func (w *watch) readConsole() {
 		w.mark("console")
 	}
 	w.bytes = n
-	if !w.stall.reporting(time.Now()) {
+	if time.Now().After(w.stall.console) {
 		w.progress()
 	}
 	if !w.marker && w.in.Marker != "" && w.in.Console.Contains(w.in.Marker) {
