@@ -62,6 +62,9 @@ const (
 )
 
 func (m Machine) write(f *os.File) error {
+	if err := m.check(); err != nil {
+		return err
+	}
 	notes := m.notes()
 	segments := 1 + len(m.Ranges)
 	if m.Image.Size > 0 {
@@ -74,7 +77,7 @@ func (m Machine) write(f *os.File) error {
 	for _, r := range m.Ranges {
 		progs = append(progs, elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W | elf.PF_X), Off: off,
 			Vaddr: r.Virt, Paddr: r.Start, Filesz: r.Size, Memsz: r.Size})
-		if i := m.Image; i.Size > 0 && i.Start >= r.Start && i.Start+i.Size <= r.Start+r.Size {
+		if i := m.Image; i.Size > 0 && i.Start >= r.Start && i.Size <= r.Size && i.Start-r.Start <= r.Size-i.Size {
 			image = elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W | elf.PF_X), Off: off + i.Start - r.Start,
 				Vaddr: i.Virt, Paddr: i.Start, Filesz: i.Size, Memsz: i.Size}
 		}
@@ -100,8 +103,36 @@ func (m Machine) write(f *os.File) error {
 			return err
 		}
 	}
-	return f.Truncate(int64(off))
+	if err := f.Truncate(int64(off)); err != nil {
+		return err
+	}
+	return m.check() // what was cut off meanwhile was taken for a hole
 }
+
+// check refuses a machine that its RAM file does not hold: what lies past the end of a file looks like a hole, and a core
+// of zeros would be a lie. It bounds the sums that follow, too.
+func (m Machine) check() error {
+	st, err := m.RAM.Stat()
+	if err != nil {
+		return fmt.Errorf("core: %w", err)
+	}
+	if len(m.Ranges) > maxRanges {
+		return fmt.Errorf("core: %d ranges of RAM: at most %d", len(m.Ranges), maxRanges)
+	}
+	have := uint64(st.Size())
+	for _, r := range m.Ranges {
+		if r.Offset > have || r.Size > have-r.Offset {
+			return fmt.Errorf("core: RAM file of 0x%x bytes: range of 0x%x at 0x%x is not in it", have, r.Size, r.Offset)
+		}
+		if r.Start+r.Size < r.Start {
+			return fmt.Errorf("core: range of 0x%x bytes at 0x%x is past the end of memory", r.Size, r.Start)
+		}
+	}
+	return nil
+}
+
+// maxRanges bounds the pieces of RAM; QEMU's PCs have two.
+const maxRanges = 1 << 10
 
 // Whence values of lseek(2) that find data and holes; Linux 3.1.
 const (

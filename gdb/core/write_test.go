@@ -86,3 +86,23 @@ func TestWriteLeavesNothingBroken(t *testing.T) {
 		t.Error("a partial core is left")
 	}
 }
+
+// A RAM file that is shorter than the machine is an error: what is not there must not be taken for zeros.
+func TestTruncatedRAM(t *testing.T) {
+	dir := t.TempDir()
+	ram := makeFuzzRAM(t, dir)
+	path := filepath.Join(dir, "vmcore")
+	m := Machine{RAM: ram, Ranges: []Range{{Size: 60 * pageSize}}}
+	if err := Write(path, m); err != nil {
+		t.Fatal(err)
+	}
+	if err := ram.Truncate(30 * pageSize); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(path, m); err == nil {
+		t.Error("a core of RAM that is not there")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a partial core is left")
+	}
+}
