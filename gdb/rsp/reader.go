@@ -124,7 +124,7 @@ func (c *Client) dispatch(payload []byte) {
 	}
 	// A resume that was acknowledged and then refused.
 	if c.run != nil && !c.run.ended && (len(payload) == 0 || payload[0] == 'E') {
-		c.run.end(Stop{}, fmt.Errorf("%s: refused by the stub: reply %s", c.run.op, short(string(payload))))
+		c.run.end(Stop{}, infra(ErrProtocol, "%s: refused by the stub: reply %s", c.run.op, short(string(payload))))
 	}
 }
 

@@ -38,6 +38,17 @@ func (c *Client) Running() bool {
 	return c.run != nil && !c.run.ended
 }
 
+// RunError is why the last resume is over without a stop that means anything: the stub refused it, or answered what is no
+// stop. Nothing comes through [Client.Stops] then. nil while the guest runs, and after an ordinary stop.
+func (c *Client) RunError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == nil || !c.run.ended {
+		return nil
+	}
+	return c.run.err
+}
+
 // Stops delivers the stop of each [Client.Continue] or [Client.ReverseContinue]. It holds one; a stop that nobody took
 // is dropped when [Client.Wait] or [Client.Interrupt] return it or when the guest is resumed. It is closed when the
 // connection ends.

@@ -105,7 +105,8 @@ func (w *watch) move(ctx context.Context) error {
 // stopped handles a stop that was not asked for: a breakpoint, or a machine that QEMU froze.
 func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 	if s.Reason() != rsp.ReasonBreak {
-		return nil // frozen; the QMP event says why
+		w.frozen, w.frozenAt = s, time.Now()
+		return nil // the QMP event says why
 	}
 	regs, err := w.in.Stub.Registers(ctx, s.Thread)
 	if err != nil {
@@ -157,5 +158,6 @@ func (w *watch) resume(ctx context.Context) error {
 	if err := w.in.Stub.Continue(ctx); err != nil {
 		return lost(err)
 	}
+	w.frozenAt = time.Time{}
 	return nil
 }

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ type Stub interface {
 	Registers(ctx context.Context, t rsp.Thread) (amd64.Registers, error)
 	Stops() <-chan rsp.Stop
 	Running() bool
+	RunError() error // why it does not run although no stop came
 }
 
 // Console is what the watch asks of the serial line.
@@ -97,8 +99,9 @@ const (
 	poll       = 20 * time.Millisecond // vCPUs are looked at
 	fastPoll   = 1 * time.Millisecond  // the same, once one looks dead: at every tick
 	sharp      = 100 * time.Millisecond
-	maxHits    = 256             // a breakpoint hit more often than this is taken out
-	stopGrace  = 2 * time.Second // for the stub to say that a frozen machine stands still
+	maxHits    = 256              // a breakpoint hit more often than this is taken out
+	stopGrace  = 2 * time.Second  // for the stub to say that a frozen machine stands still
+	eventGrace = 10 * time.Second // for QMP to say why; both come from one thread of QEMU's
 	panicGrace = 300 * time.Millisecond
 	mutePanic  = 2 * time.Second // for a panic whose text does not come (no CONFIG_PRINTK)
 	initGrace  = 2 * time.Second // without a marker: init that is run and does not panic by then has started
@@ -172,6 +175,9 @@ type watch struct {
 	initAt   time.Time // when the kernel said that it runs init; watched for without a marker only
 	user     bool      // a vCPU was seen in ring 3 after that
 	event    *machine.Event
+	frozen   rsp.Stop // the last stop that is no breakpoint's, while the machine stands at it
+	frozenAt time.Time
+	pausedAt time.Time // when QMP said that the machine stands, and it has not said since that it goes on
 	marks    []verdict.Mark
 }
 
@@ -185,11 +191,15 @@ func (w *watch) run(ctx context.Context) (Stop, error) {
 			return Stop{}, context.Cause(ctx)
 		case <-w.in.Machine.Exited():
 			return Stop{}, w.in.Machine.ExitError()
-		case e := <-w.in.Machine.Events():
+		case e, ok := <-w.in.Machine.Events():
+			if !ok {
+				return Stop{}, w.connectionLost("QMP")
+			}
 			w.event = telling(w.event, e)
+			w.follow(e, time.Now())
 		case s, ok := <-w.in.Stub.Stops():
 			if !ok {
-				return Stop{}, w.connectionLost()
+				return Stop{}, w.connectionLost("its gdb stub")
 			}
 			if err := w.stopped(ctx, s); err != nil {
 				return Stop{}, err
@@ -217,10 +227,23 @@ func telling(have *machine.Event, e machine.Event) *machine.Event {
 	return nil
 }
 
+// follow keeps account of whether the machine stands, by QMP's word. Each breakpoint and each step is a STOP and a RESUME.
+func (w *watch) follow(e machine.Event, now time.Time) {
+	switch e.Name {
+	case "STOP":
+		w.pausedAt = now
+	case "RESUME":
+		w.pausedAt = time.Time{}
+	}
+}
+
 // look takes the samples that are due.
 func (w *watch) look(ctx context.Context) error {
 	if !w.in.Stub.Running() {
-		return nil
+		return w.standing(time.Now())
+	}
+	if w.event == nil && !w.pausedAt.IsZero() && time.Since(w.pausedAt) >= eventGrace {
+		return blame.New(blame.Infrastructure, "watch: QEMU has stopped the machine, and its gdb stub does not say so", "")
 	}
 	w.locate()
 	w.readLog()
@@ -414,12 +437,27 @@ func (w *watch) gone() bool {
 	}
 }
 
-// connectionLost is the error for a stub that hung up: QEMU's own if it ended, else the socket's.
-func (w *watch) connectionLost() error {
+// standing looks at a machine that does not run and for which nothing has ended the watch: the reason is on its way, or
+// there is none. Then it is no hang of the kernel's: the stub talks nonsense, or somebody else has stopped the machine.
+func (w *watch) standing(now time.Time) error {
+	if err := w.in.Stub.RunError(); err != nil {
+		if w.gone() {
+			return w.in.Machine.ExitError()
+		}
+		return lost(err)
+	}
+	if w.event == nil && !w.frozenAt.IsZero() && now.Sub(w.frozenAt) >= eventGrace {
+		return blame.New(blame.Infrastructure, fmt.Sprintf("watch: QEMU has stopped the machine and does not say why (gdb stub: %s)", w.frozen.Reason()), "")
+	}
+	return nil
+}
+
+// connectionLost is the error for a peer that hung up: QEMU's own if it ended, else the socket's.
+func (w *watch) connectionLost(to string) error {
 	if w.gone() {
 		return w.in.Machine.ExitError()
 	}
-	return blame.New(blame.Infrastructure, "watch: the connection to QEMU's gdb stub was lost while QEMU runs", "")
+	return blame.New(blame.Infrastructure, "watch: the connection to QEMU ("+to+") was lost while QEMU runs", "")
 }
 
 func lost(err error) error {
