@@ -12,6 +12,7 @@ import (
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/core"
 	"kcatch/gdb/guest"
+	"kcatch/harness/machine"
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
 	"kcatch/images"
@@ -110,6 +111,9 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 				(need+1<<20-1)>>20, b.plan.Memory>>20))
 		}
 	}
+	if c := b.machine.Console(); c.LogTruncated() {
+		r.Notes = append(r.Notes, fmt.Sprintf("console.log has the first %d MiB of the %d that came on the serial line", machine.ConsoleLog>>20, c.Bytes()>>20))
+	}
 	if len(r.Log) == 0 && r.Verdict == verdict.Bad {
 		r.Console = report.Lines(string(b.machine.Console().Tail(2<<10)), 0)
 	}
@@ -207,6 +211,9 @@ func (b *boot) save(r *verdict.Result) error {
 	err = errors.Join(err, report.Text(&text, r, report.Style{}), report.JSON(&js, r))
 	put("report.txt", text.String())
 	put("result.json", js.String())
+	if cerr := b.machine.Console().LogError(); cerr != nil {
+		err = errors.Join(err, diskError("artifacts", cerr))
+	}
 	return err
 }
 

@@ -37,11 +37,11 @@ func Boot(ctx context.Context, plan Plan, p Progress) (verdict.Result, error) {
 	}
 	defer b.close()
 	if err := b.start(ctx); err != nil {
-		return verdict.Result{}, err
+		return verdict.Result{}, b.ended(err)
 	}
 	stop, err := b.watch(ctx)
 	if err != nil {
-		return verdict.Result{}, err
+		return verdict.Result{}, b.ended(err)
 	}
 	return b.examine(ctx, stop)
 }
@@ -222,7 +222,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	scene := b.scene(stop)
 	r, err := scene.Examine(ctx)
 	if err != nil {
-		return verdict.Result{}, lost(err)
+		return verdict.Result{}, b.ended(unheard("examine", err))
 	}
 	b.complete(&r, stop.After)
 	b.name(&r)
@@ -274,7 +274,7 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 		scene := b.scene(watch.Stop{})
 		e, err := scene.Gather(ctx)
 		if err != nil {
-			return lost(err)
+			return unheard("examine", err)
 		}
 		b.first = e
 		b.coreErr = b.saveCore(scene.Registers) // now, while the stacks are whole; said when the boot is over
@@ -306,9 +306,25 @@ func (b *boot) close() {
 	}
 }
 
-func lost(err error) error {
+// unheard makes an infrastructure error of an answer that did not come or was nonsense, unless it says more itself.
+func unheard(stage string, err error) error {
 	if blame.Of(err) != blame.Unknown || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &blame.Error{Kind: blame.Infrastructure, Msg: "examine: the machine does not answer: " + err.Error(), Err: err}
+	return &blame.Error{Kind: blame.Infrastructure, Msg: stage + ": the machine does not answer as QEMU does: " + err.Error(), Err: err}
 }
+
+// ended puts QEMU's own end in the place of an error that comes of it, such as a connection that was reset: that says more.
+func (b *boot) ended(err error) error {
+	if err == nil || b.machine == nil || blame.Of(err) != blame.Infrastructure {
+		return err
+	}
+	select {
+	case <-b.machine.Exited():
+	case <-time.After(endGrace): // its sockets close before it is gone
+		return err
+	}
+	return b.machine.ExitError()
+}
+
+const endGrace = 300 * time.Millisecond

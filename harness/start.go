@@ -58,7 +58,7 @@ func (b *boot) startMachine(ctx context.Context) error {
 	}
 	b.stub = rsp.New(b.machine.GDBConn(), rsp.Options{KVM: b.accel == machine.KVM})
 	if err := b.stub.Handshake(ctx); err != nil {
-		return err
+		return unheard("start", err)
 	}
 	b.ram, err = guest.OpenRAM(b.machine.RAMPath(), guest.LayoutFor(b.plan.Machine, b.plan.Memory))
 	return err

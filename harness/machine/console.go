@@ -15,8 +15,8 @@ import (
 const (
 	// consoleTail is how many of the last bytes are kept in memory.
 	consoleTail = 1 << 20
-	// consoleLog is how many of the first bytes go to the log file.
-	consoleLog = 64 << 20
+	// ConsoleLog is how many of the first bytes go to the log file.
+	ConsoleLog = 64 << 20
 	// consoleStamps is how many times are kept; when there are more, every other one goes.
 	consoleStamps = 1 << 14
 	// maxNeedle is how long a text may be that is looked for.
@@ -122,7 +122,7 @@ func (c *Console) write(chunk []byte) {
 	if c.log == nil || c.logErr != nil {
 		return
 	}
-	if room := consoleLog - c.logged; int64(len(chunk)) > room {
+	if room := ConsoleLog - c.logged; int64(len(chunk)) > room {
 		chunk = chunk[:room]
 	}
 	n, err := c.log.Write(chunk)

@@ -67,8 +67,8 @@ func TestConsoleIsBounded(t *testing.T) {
 	}
 	c.receive([]byte("last words"))
 	total := int64(len("first words\n") + chunks*len(chunk) + len("last words"))
-	if c.Bytes() != total || log.Len() != consoleLog || !c.LogTruncated() {
-		t.Errorf("%d bytes, %d in the log; want %d, %d", c.Bytes(), log.Len(), total, consoleLog)
+	if c.Bytes() != total || log.Len() != ConsoleLog || !c.LogTruncated() {
+		t.Errorf("%d bytes, %d in the log; want %d, %d", c.Bytes(), log.Len(), total, ConsoleLog)
 	}
 	if !c.Contains("first words") || !c.Contains("last words") {
 		t.Error("text lost")
