@@ -85,6 +85,23 @@ func (b *BzImage) Payload() (io.Reader, error) {
 	return io.LimitReader(r, maxPayload), nil
 }
 
+// Unpack is [BzImage.Payload] to its end, in memory: an ELF vmlinux without .symtab and debug information. Each call unpacks
+// anew.
+func (b *BzImage) Unpack() ([]byte, error) {
+	r, err := b.Payload()
+	if err != nil {
+		return nil, err
+	}
+	// The build appends the unpacked size to the payload; gzip's trailer is the same. It is a hint: the relocations and
+	// what a hostile image says are not bounded by it.
+	hint := le32(b.image, int(b.PayloadOffset+b.PayloadLength-4))
+	out := bytes.NewBuffer(make([]byte, 0, min(int64(hint), 16*b.PayloadLength)+bytes.MinRead))
+	if _, err := out.ReadFrom(r); err != nil {
+		return nil, fmt.Errorf("payload: %s at byte %d: %w", b.Format, b.PayloadOffset, err)
+	}
+	return out.Bytes(), nil
+}
+
 func decompress(data []byte, format Format) (io.Reader, error) {
 	// The kernel's build appends the uncompressed size as 4 bytes to every format but gzip, whose own trailer is that
 	// (scripts/Makefile.lib, size_append). Decoders that would take them for another stream do not see them.

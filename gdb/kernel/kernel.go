@@ -27,13 +27,27 @@ type Kernel struct {
 	warm warming
 }
 
-// Open opens the vmlinux at path; its errors are those of vmlinux.Open. A stripped file is not an error: see
-// [Kernel.Findable].
+// Open opens the vmlinux at path; its errors are those of vmlinux.Open. A stripped file is not an error: its names are those
+// of the kernel's own table, if it has one. See [Kernel.Findable].
 func Open(path string) (*Kernel, error) {
 	f, err := vmlinux.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	return of(f), nil
+}
+
+// Unpacked is the kernel of a bzImage: data is its payload, an ELF vmlinux without .symtab and debug information. path is
+// the bzImage's. data belongs to the kernel from then on.
+func Unpacked(path string, data []byte) (*Kernel, error) {
+	f, err := vmlinux.Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	return of(f), nil
+}
+
+func of(f *vmlinux.File) *Kernel {
 	k := &Kernel{File: f}
 	f.Lookup(usual...)
 	k.ring = sync.OnceValue(func() linux.RingLayout {
@@ -43,11 +57,11 @@ func Open(path string) (*Kernel, error) {
 	k.bugs = sync.OnceValues(func() (linux.BugTable, bool) { return linux.BugTableOf(f) })
 	probe, err := guest.File{File: f}.Probe()
 	k.probe, k.findable = probe, err == nil
-	return k, nil
+	return k
 }
 
 // Findable reports whether the file has what it takes to find its kernel in RAM: _text, _end and linux_banner. A stripped
-// vmlinux has not.
+// vmlinux of a kernel without CONFIG_KALLSYMS has not.
 func (k *Kernel) Findable() bool { return k.findable }
 
 // Find looks for the kernel in RAM; about 0.1 ms for 256 MiB.

@@ -21,11 +21,16 @@ type Addr uint64
 // File is an open vmlinux. Make one with [Open].
 type File struct {
 	path string
-	data []byte // the whole file, mapped
+	data []byte // the whole file
+	heap bool   // data is not a mapping of ours: see Parse
 	elf  *elf.File
 
 	sections map[string]*section // by name; the first of a name wins
 	names    nameCache
+	own      struct { // the kernel's own symbol table
+		once  sync.Once
+		table symtab
+	}
 
 	mu      sync.Mutex // guards what follows: everything that is built on demand
 	symbols symbolIndex
@@ -51,6 +56,17 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Munmap(data))
 	}
+	return f, nil
+}
+
+// Parse is [Open] for a file that is in memory already: the unpacked payload of a bzImage. path names it in errors. data
+// belongs to the File from then on.
+func Parse(path string, data []byte) (*File, error) {
+	f, err := newFile(path, data)
+	if err != nil {
+		return nil, err
+	}
+	f.heap = true
 	return f, nil
 }
 
@@ -135,15 +151,15 @@ func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	data := f.data
-	if data == nil {
+	f.data = nil
+	if data == nil || f.heap {
 		return nil
 	}
-	f.data = nil
 	if err := unix.Munmap(data); err != nil {
 		return fmt.Errorf("unmap vmlinux: %s: %w", f.path, err)
 	}
 	return nil
 }
 
-// Path is the path that was given to [Open].
+// Path is the path that was given to [Open] or [Parse].
 func (f *File) Path() string { return f.path }

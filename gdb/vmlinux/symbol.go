@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Symbol is one entry of .symtab.
+// Symbol is one entry of .symtab, or of the kernel's own table: see [File.SymbolSource].
 type Symbol struct {
 	Name   string
 	Addr   Addr
@@ -25,7 +25,15 @@ type symtab struct {
 	names   []byte
 }
 
+// symtab is the file's own symbol table, or in its stead the kernel's.
 func (f *File) symtab() symtab {
+	if t := f.elfSymtab(); t.len() > 1 { // the first entry is always empty
+		return t
+	}
+	return f.ownSymtab()
+}
+
+func (f *File) elfSymtab() symtab {
 	s := f.sections[".symtab"]
 	if s == nil || s.elf.Type != elf.SHT_SYMTAB || int(s.elf.Link) >= len(f.elf.Sections) {
 		return symtab{}
@@ -41,6 +49,7 @@ func (t symtab) len() int             { return len(t.entries) / symSize }
 func (t symtab) value(i int) uint64   { return binary.LittleEndian.Uint64(t.entries[i*symSize+8:]) }
 func (t symtab) size(i int) uint64    { return binary.LittleEndian.Uint64(t.entries[i*symSize+16:]) }
 func (t symtab) info(i int) byte      { return t.entries[i*symSize+4] }
+func (t symtab) nameOff(i int) uint32 { return binary.LittleEndian.Uint32(t.entries[i*symSize:]) }
 func (t symtab) section(i int) uint16 { return binary.LittleEndian.Uint16(t.entries[i*symSize+6:]) }
 
 // name returns the symbol's name, not copied; nil when the entry points outside the string table.
