@@ -96,15 +96,8 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 	r.Kernel.Release = b.built.Release
 	if b.kernel != nil {
 		r.Kernel.Release, r.Kernel.BuildID = b.kernel.Release(), b.kernel.BuildID()
-		switch {
-		case !b.kernel.Findable():
-			r.Notes = append(r.Notes, b.plan.Vmlinux+" is stripped of its symbols: the report is reduced to registers and the console; give the vmlinux of the build, not a stripped copy")
-		case !b.kernel.HasDWARF():
-			r.Notes = append(r.Notes, b.plan.Vmlinux+" has no debug information: the report is reduced to symbols, without source lines and inlined functions")
-		}
-	} else {
-		r.Notes = append(r.Notes, "no vmlinux was given: the report is reduced to registers and the console; give it with --vmlinux")
 	}
+	r.Notes = append(r.Notes, b.symbolNotes()...)
 	if r.Class == verdict.TripleFault && r.Stage == verdict.Decompressor {
 		if need := b.needsMemory(); need > b.plan.Memory {
 			r.Details = append(r.Details, fmt.Sprintf("the kernel's header asks for %d MiB to be unpacked, the machine has %d: give it more with --memory",

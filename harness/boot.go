@@ -57,12 +57,15 @@ type boot struct {
 	marker    string
 	initrd    string
 
-	kernel  *kernel.Kernel // nil without a vmlinux
+	kernel  *kernel.Kernel // nil without a vmlinux, and until the bzImage is unpacked in its stead
 	machine *machine.Machine
 	stub    *rsp.Client
 	ram     *guest.RAM
 	place   *guest.Placement
 	accel   machine.Accel
+
+	unpacking *unpacking // nil when there is none under way
+	unpackErr error      // why the bzImage gave no kernel
 
 	decompressor *decompressor.Image // opened when a boot ends before the kernel was found
 	setup        decompressor.Setup
@@ -124,17 +127,20 @@ func (b *boot) initramfs() error {
 
 // start brings up QEMU, stopped before its first instruction, and opens the vmlinux meanwhile.
 func (b *boot) start(ctx context.Context) error {
+	if b.plan.Vmlinux == "" {
+		b.unpacking = unpack(b.plan.Kernel)
+		b.adopt(untilSymbol(b.plan)) // a symbol must be watched for from the first instruction on
+		return b.startMachine(ctx)
+	}
 	opened := make(chan error, 1)
 	go func() {
 		var err error
-		if b.plan.Vmlinux != "" {
-			b.kernel, err = kernel.Open(b.plan.Vmlinux)
-			if b.built.Key == "" {
-				b.built, _ = kernels.OpenBuild(b.plan.Vmlinux) // one of ours has its source
-			}
-			if err == nil && b.plan.Build != nil { // before a build there was no symbol to ask for
-				err = checkUntil(b.plan, b.kernel)
-			}
+		b.kernel, err = kernel.Open(b.plan.Vmlinux)
+		if b.built.Key == "" {
+			b.built, _ = kernels.OpenBuild(b.plan.Vmlinux) // one of ours has its source
+		}
+		if err == nil && b.plan.Build != nil { // before a build there was no symbol to ask for
+			err = checkUntil(b.plan, b.kernel)
 		}
 		opened <- err
 	}()
@@ -155,6 +161,8 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	if b.kernel != nil {
 		in.Symbols = b.kernel
 		b.kernel.Warm() // while the guest boots
+	} else {
+		in.LateSymbols = func() watch.Symbols { return b.kernel }
 	}
 	if b.marker != "" {
 		in.Marker = images.MarkerLine(b.marker)
@@ -164,6 +172,7 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 
 // locate finds the kernel in RAM once it is settled there.
 func (b *boot) locate() *guest.Placement {
+	b.adopt(false)
 	if b.kernel == nil {
 		return nil
 	}
@@ -205,6 +214,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 		b.progress.stage("caught", stop.String())
 	}
 	begin := time.Now()
+	b.adopt(true)
 	if b.place == nil && b.kernel != nil {
 		// A death while the kernel is being started: what is known of its place is better than nothing.
 		if p, m := b.kernel.Find(b.ram); m == guest.SameBuild {
@@ -298,6 +308,7 @@ func (b *boot) close() {
 	if b.ram != nil {
 		_ = b.ram.Close()
 	}
+	b.adopt(true)
 	if b.kernel != nil {
 		_ = b.kernel.Close()
 	}

@@ -5,6 +5,7 @@ import (
 
 	"kcatch/gdb/decompressor"
 	"kcatch/gdb/kernel"
+	"kcatch/gdb/vmlinux"
 	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
@@ -69,10 +70,15 @@ func checkKernel(plan Plan) error {
 				"give arch/x86/boot/compressed/vmlinux of the same build")
 		}
 	}
-	if plan.Until != "init" && plan.Until != "console" && plan.Vmlinux == "" {
-		return blame.New(blame.Usage, "--until "+plan.Until+": a symbol needs a vmlinux", "give it with --vmlinux")
+	if !untilSymbol(plan) {
+		return nil
 	}
-	return nil
+	k, err := unpackKernel(plan.Kernel)
+	if err != nil {
+		return blame.New(blame.Usage, "--until "+plan.Until+": a symbol needs a vmlinux: "+err.Error(), "give it with --vmlinux")
+	}
+	defer k.Close()
+	return checkUntil(plan, k)
 }
 
 // kernelMap is where x86-64 kernels are linked to run (__START_KERNEL_map, Documentation/arch/x86/x86_64/mm.rst). A
@@ -88,20 +94,25 @@ func linkedAsKernel(k *kernel.Kernel) bool {
 	return false
 }
 
+func untilSymbol(plan Plan) bool { return plan.Until != "init" && plan.Until != "console" }
+
 // checkUntil refuses a symbol that the kernel does not have: nobody would ever see it reached. A kernel that is built here
 // has no symbols yet; there the boot itself finds out.
 func checkUntil(plan Plan, k *kernel.Kernel) error {
-	if plan.Until == "init" || plan.Until == "console" {
+	if !untilSymbol(plan) {
 		return nil
 	}
 	if _, ok := k.Symbol(plan.Until); ok {
 		return nil
 	}
-	hint := "nm " + plan.Vmlinux + " lists them; a function that is inlined everywhere has none"
-	if !k.Findable() {
+	hint := "nm " + k.Path() + " lists them; a function that is inlined everywhere has none"
+	switch k.SymbolSource() {
+	case vmlinux.NoSymbols:
 		hint = "it is stripped; give the vmlinux of the build"
+	case vmlinux.OwnTable:
+		hint = "a function that is inlined everywhere has none"
 	}
-	return blame.New(blame.Usage, "--until "+plan.Until+": "+plan.Vmlinux+" has no such symbol", hint)
+	return blame.New(blame.Usage, "--until "+plan.Until+": "+k.Path()+" has no such symbol", hint)
 }
 
 // Skipped is the result of a boot that came to no verdict, for programs that read JSON.

@@ -13,7 +13,7 @@ import (
 // source is the text of a file of the tree as it was built: from the build, or from the tree that a foreign vmlinux
 // itself names, unless the file there is newer than the vmlinux.
 func (b *boot) source(file string) ([]byte, error) {
-	if b.built.Key == "" {
+	if b.built.Key == "" && b.plan.Vmlinux != "" {
 		b.built, _ = kernels.OpenBuild(b.plan.Vmlinux)
 	}
 	if b.built.Key != "" {
@@ -50,7 +50,7 @@ func (b *boot) patched(file, text string) string {
 // checkBuild finds out, after a boot in which the kernel was not found in RAM, whether the vmlinux is of another build:
 // then nothing can be said with it, and it is refused by name.
 func (b *boot) checkBuild() error {
-	if b.kernel == nil || b.plan.Kernel == "" || !b.kernel.Findable() {
+	if b.kernel == nil || b.plan.Kernel == "" || b.plan.Vmlinux == "" || !b.kernel.Findable() {
 		return nil
 	}
 	image, err := kernels.ReadBzImage(b.plan.Kernel)

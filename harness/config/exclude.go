@@ -55,7 +55,7 @@ func (r *resolver) exclude(b *Boot) error {
 // notes says what allowed settings cost.
 func notes(b *Boot) []string {
 	if b.Kernel != "" && b.Vmlinux == "" {
-		return []string{"no --vmlinux: the report is reduced, without functions, lines and the log from memory"}
+		return []string{"no --vmlinux: functions are named by the kernel's own table (kallsyms), without source lines and inlined functions"}
 	}
 	return nil
 }

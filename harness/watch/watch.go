@@ -70,6 +70,8 @@ type Input struct {
 	Console Console
 	// Symbols is nil when there is no vmlinux: then nothing but the console and the vCPUs' state is watched.
 	Symbols Symbols
+	// LateSymbols gives them once Locate has found the kernel, where they take time to be read; it may give nil.
+	LateSymbols func() Symbols
 	// Locate finds the kernel in the guest's RAM, or returns nil; it costs about 0.1 ms and is asked until it succeeds.
 	Locate func() *guest.Placement
 	// OpenLog is called once, when the kernel's place is known; nil when the kernel has no log that can be read.
@@ -297,6 +299,10 @@ func (w *watch) locate() {
 	}
 	w.placement = p
 	w.mark("kernel")
+	if w.in.Symbols == nil && w.in.LateSymbols != nil {
+		w.in.Symbols = w.in.LateSymbols()
+		w.points = points(w.in.Symbols, w.in.Until)
+	}
 	if w.in.OpenLog != nil {
 		if w.log = w.in.OpenLog(*p); w.log != nil {
 			w.logFirst, _ = w.log.Head() // an error shows again at the next look

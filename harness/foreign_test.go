@@ -1,0 +1,113 @@
+package harness
+
+import (
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"kcatch/harness/verdict"
+	"kcatch/internal/fixtures"
+)
+
+// outer is the chain of functions of the first vCPU from the frame at fault outward, inlined ones left out.
+func outer(r verdict.Result) []string {
+	var out []string
+	at := false
+	for _, f := range r.CPUs[0].Frames {
+		if at = at || f.Cause; at && !f.Inline {
+			name := f.Function
+			if f.Symbol != "" {
+				name = f.Symbol
+			}
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// TestBzImageAlone: without any vmlinux the names come from the kernel's own table in the bzImage. The chain is the one
+// that the vmlinux gives, less lines and inlined functions; the log, the BUG's place and the vector are there.
+func TestBzImageAlone(t *testing.T) {
+	for _, name := range []string{fixtures.Seed61, fixtures.Seed612} {
+		t.Run(name, func(t *testing.T) {
+			p := plan(t, fixtures.Find(t, name))
+			whole := boots(t, p)
+			p.Vmlinux, p.Out = "", t.TempDir()
+			r := boots(t, p)
+			c := r.Cause
+			if r.Class != verdict.EarlyException || r.Stage != verdict.StartKernel || r.StageCall != "setup_arch" || c == nil {
+				t.Fatalf("class %s, stage %s (%s), cause %+v", r.Class, r.Stage, r.StageCall, c)
+			}
+			if c.Function != "init_unavailable_range" || c.Line != 0 || c.Exception == nil || c.Exception.Vector != 6 || c.Exception.Guessed ||
+				c.Bug == nil || c.Bug.File != "include/linux/page-flags.h" || c.Bug.Line != whole.Cause.Bug.Line {
+				t.Errorf("cause %+v, %+v, %+v", c, c.Exception, c.Bug)
+			}
+			var want []string
+			for _, f := range whole.CPUs[0].Frames {
+				if !f.Inline && (len(want) > 0 || f.Function == "init_unavailable_range") {
+					want = append(want, f.Function)
+				}
+			}
+			if got := outer(r); !slices.Equal(got, want) {
+				t.Errorf("chain %q, want %q", got, want)
+			}
+			if len(r.Log) < 50 || !strings.Contains(strings.Join(r.Notes, "\n"), "kernel's own kallsyms, from the bzImage") {
+				t.Errorf("%d log records, notes %q", len(r.Log), r.Notes)
+			}
+			if r.Kernel.BuildID != whole.Kernel.BuildID || r.Kernel.Release != whole.Kernel.Release {
+				t.Errorf("kernel %+v, want %+v", r.Kernel, whole.Kernel)
+			}
+		})
+	}
+}
+
+// TestForeignBzImageAlone: Debian's own kernels, of which nothing is known but the bzImage.
+func TestForeignBzImageAlone(t *testing.T) {
+	for name, cause := range map[string]string{fixtures.Cloud61: "mount_block_root", fixtures.Cloud612: "mount_root_generic"} {
+		t.Run(name, func(t *testing.T) {
+			p := plan(t, fixtures.Find(t, name))
+			p.Vmlinux, p.Initrd = "", "none"
+			r := boots(t, p)
+			if r.Class != verdict.Panic || r.Cause == nil || r.Cause.Function != cause || !slices.Contains(outer(r), "kernel_init") {
+				t.Errorf("class %s, cause %+v, chain %q", r.Class, r.Cause, outer(r))
+			}
+		})
+	}
+}
+
+// TestStrippedVmlinux: the same table is in a vmlinux that was stripped of everything.
+func TestStrippedVmlinux(t *testing.T) {
+	strip, err := exec.LookPath("strip")
+	fixtures.Need(t, err == nil, "strip", "make test-deps")
+	p := plan(t, fixtures.Find(t, fixtures.Seed61))
+	bare := filepath.Join(t.TempDir(), "vmlinux")
+	if out, err := exec.Command(strip, "-s", "-o", bare, p.Vmlinux).CombinedOutput(); err != nil {
+		t.Fatalf("strip: %v\n%s", err, out)
+	}
+	p.Vmlinux = bare
+	r := boots(t, p)
+	if r.Class != verdict.EarlyException || r.Cause == nil || r.Cause.Function != "init_unavailable_range" {
+		t.Errorf("class %s, cause %+v", r.Class, r.Cause)
+	}
+	if !strings.Contains(strings.Join(r.Notes, "\n"), "own kallsyms, which are in it") {
+		t.Errorf("notes %q", r.Notes)
+	}
+}
+
+// TestUntilSymbolOfBzImage: a symbol can be waited for by the kernel's own table, and a wrong one is refused at once.
+func TestUntilSymbolOfBzImage(t *testing.T) {
+	p := plan(t, fixtures.Find(t, fixtures.Good61))
+	p.Vmlinux, p.Until = "", "start_kernel"
+	if err := Check(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if r := boots(t, p); r.Verdict != verdict.Good {
+		t.Errorf("verdict %s: %s", r.Verdict, r.Summary)
+	}
+	p.Until = "strat_kernel"
+	if err := Check(t.Context(), p); err == nil || verdict.ExitFor(err) != verdict.ExitUsage {
+		t.Errorf("%v, want a usage error", err)
+	}
+}
