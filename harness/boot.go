@@ -9,6 +9,7 @@ import (
 	"kcatch/gdb/decompressor"
 	"kcatch/gdb/guest"
 	"kcatch/gdb/kernel"
+	"kcatch/gdb/linux"
 	"kcatch/gdb/rsp"
 	"kcatch/harness/autopsy"
 	"kcatch/harness/machine"
@@ -185,11 +186,14 @@ func (b *boot) locate() *guest.Placement {
 }
 
 func (b *boot) openLog(p guest.Placement) watch.Log {
-	ring, ok := b.kernel.Log(b.kernel.Memory(b.ram, p), p)
-	if !ok {
+	mem := b.kernel.Memory(b.ram, p)
+	if _, ok := b.kernel.LogNow(mem, p); !ok {
 		return nil
 	}
-	return logWatch{ring}
+	return logWatch{func() linux.Ring {
+		ring, _ := b.kernel.LogNow(mem, p)
+		return ring
+	}}
 }
 
 // ticks is jiffies_64 (kernel/time/timer.c), which each timer tick adds to.

@@ -111,3 +111,25 @@ func TestUntilSymbolOfBzImage(t *testing.T) {
 		t.Errorf("%v, want a usage error", err)
 	}
 }
+
+// TestCompressedDebugInfo: debug sections that binutils' objcopy compressed tell the same, and the vector is still seen
+// while they are being read.
+func TestCompressedDebugInfo(t *testing.T) {
+	objcopy, err := exec.LookPath("objcopy")
+	fixtures.Need(t, err == nil, "objcopy", "make test-deps")
+	for _, how := range []string{"zlib", "zstd"} {
+		t.Run(how, func(t *testing.T) {
+			k := fixtures.Find(t, fixtures.Seed61)
+			p := plan(t, k)
+			p.Vmlinux = filepath.Join(t.TempDir(), "vmlinux")
+			if out, err := exec.Command(objcopy, "--compress-debug-sections="+how, k.Vmlinux, p.Vmlinux).CombinedOutput(); err != nil {
+				t.Fatalf("objcopy: %v\n%s", err, out)
+			}
+			r := boots(t, p)
+			if c := r.Cause; c == nil || c.Function != "__SetPageReserved" || c.Exception == nil || c.Exception.Guessed {
+				t.Errorf("cause %+v", c)
+			}
+			golden(t, filepath.Join("testdata", fixtures.Seed61+".chain"), chainText(r.CPUs[0].Frames))
+		})
+	}
+}

@@ -9,6 +9,7 @@ package kernel
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"kcatch/gdb/guest"
 	"kcatch/gdb/linux"
@@ -23,6 +24,7 @@ type Kernel struct {
 	findable bool
 
 	ring func() linux.RingLayout
+	read atomic.Bool // ring has its answer
 	bugs func() (linux.BugTable, bool)
 	warm warming
 }
@@ -52,6 +54,7 @@ func of(f *vmlinux.File) *Kernel {
 	f.Lookup(usual...)
 	k.ring = sync.OnceValue(func() linux.RingLayout {
 		layout, _ := linux.RingLayoutOf(f) // without DWARF the default layout, which has not changed since 5.10
+		k.read.Store(true)
 		return layout
 	})
 	k.bugs = sync.OnceValues(func() (linux.BugTable, bool) { return linux.BugTableOf(f) })
@@ -92,6 +95,20 @@ func (k *Kernel) Log(mem linux.Memory, p guest.Placement) (ring linux.Ring, ok b
 		return linux.Ring{}, false
 	}
 	return linux.Ring{Mem: mem, PRB: p.Run(uint64(prb.Addr)), Layout: k.ring()}, true
+}
+
+// LogNow is Log for a caller that cannot wait: until the layout has been read from DWARF (see [Kernel.Warm]; compressed debug
+// information takes a second), it is the default one.
+func (k *Kernel) LogNow(mem linux.Memory, p guest.Placement) (ring linux.Ring, ok bool) {
+	prb, ok := k.Symbol("prb")
+	if !ok {
+		return linux.Ring{}, false
+	}
+	layout := linux.DefaultRingLayout()
+	if k.read.Load() {
+		layout = k.ring()
+	}
+	return linux.Ring{Mem: mem, PRB: p.Run(uint64(prb.Addr)), Layout: layout}, true
 }
 
 // Bug finds the bug table's entry for the trap instruction at a link address, in the file's own table. Modules have

@@ -32,7 +32,7 @@ func (s *section) contents() ([]byte, error) {
 	}
 	s.once.Do(func() {
 		s.err = guard(s.elf.Name, func() (err error) {
-			s.inflated, err = s.elf.Data()
+			s.inflated, err = inflate(s.raw())
 			return err
 		})
 	})
