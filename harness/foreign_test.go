@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"kcatch/harness/verdict"
@@ -130,6 +131,28 @@ func TestCompressedDebugInfo(t *testing.T) {
 				t.Errorf("cause %+v", c)
 			}
 			golden(t, filepath.Join("testdata", fixtures.Seed61+".chain"), chainText(r.CPUs[0].Frames))
+		})
+	}
+}
+
+// TestSplitMemory: RAM that lies on both sides of 4 GiB, as each machine splits it; KASLR puts the kernel on either.
+func TestSplitMemory(t *testing.T) {
+	for _, machine := range []string{"q35", "pc", "microvm"} {
+		t.Run(machine, func(t *testing.T) {
+			p := plan(t, fixtures.Find(t, fixtures.Seed61))
+			p.Machine, p.Memory, p.CPUs = machine, 32<<30, 2
+			r := boots(t, p)
+			if r.Class != verdict.EarlyException {
+				t.Errorf("class %s: %s", r.Class, r.Summary)
+			}
+			golden(t, filepath.Join("testdata", fixtures.Seed61+".chain"), chainText(r.CPUs[0].Frames))
+			if len(r.Log) < 50 {
+				t.Errorf("%d log records", len(r.Log))
+			}
+			var st syscall.Stat_t
+			if err := syscall.Stat(r.Artifacts.VMCore, &st); err != nil || st.Size < 32<<30 || st.Blocks*512 > 2<<30 {
+				t.Errorf("vmcore: %v, %d MiB, of which %d on disk", err, st.Size>>20, st.Blocks*512>>20)
+			}
 		})
 	}
 }

@@ -143,6 +143,7 @@ const (
 // copyRange writes the pages of a range that are there and not zero.
 func (m Machine) copyRange(f *os.File, r Range, at int64) error {
 	end := int64(r.Offset + r.Size)
+	buf := make([]byte, chunkSize) // once: a search through 32 GiB leaves 16,000 pages of data, each for itself
 	for pos := int64(r.Offset); pos < end; {
 		data, err := m.RAM.Seek(pos, seekData)
 		if errors.Is(err, syscall.ENXIO) || err == nil && data >= end {
@@ -158,7 +159,7 @@ func (m Machine) copyRange(f *os.File, r Range, at int64) error {
 		if hole = min(hole, end); hole <= pos {
 			return fmt.Errorf("core: the RAM file has neither data nor a hole at 0x%x", pos)
 		}
-		if err := m.copyData(f, data, hole, at-int64(r.Offset)); err != nil {
+		if err := m.copyData(f, buf, data, hole, at-int64(r.Offset)); err != nil {
 			return err
 		}
 		pos = hole
@@ -166,11 +167,10 @@ func (m Machine) copyRange(f *os.File, r Range, at int64) error {
 	return nil
 }
 
-// copyData copies [from, to) of the RAM file to the same place plus shift, but for pages of zeros.
-func (m Machine) copyData(f *os.File, from, to, shift int64) error {
-	buf := make([]byte, chunkSize)
+// copyData copies [from, to) of the RAM file through buf to the same place plus shift, but for pages of zeros.
+func (m Machine) copyData(f *os.File, buf []byte, from, to, shift int64) error {
 	for from < to {
-		chunk := buf[:min(chunkSize, to-from)]
+		chunk := buf[:min(int64(len(buf)), to-from)]
 		if _, err := m.RAM.ReadAt(chunk, from); err != nil {
 			return fmt.Errorf("core: read RAM: %w", err)
 		}

@@ -17,14 +17,15 @@ type Layout struct {
 // bytes of RAM. Machine types it does not know are taken as q35, which has the smallest part below 4 GiB.
 //
 // Source: hw/i386/pc_q35.c pc_q35_init (RAM of 0xb0000000 and more is split at 2 GiB), pc_piix.c pc_init1 (0xe0000000,
-// split at 3 GiB), microvm.c microvm_memory_init (more than 0xe0000000, split there); QEMU 7.2, no max-ram-below-4g.
+// split at 3 GiB), microvm.c microvm_memory_init (more than 3 GiB, split there); QEMU 7.2, no max-ram-below-4g. Checked on both
+// sides of each limit with "info mtree -f".
 func LayoutFor(machine string, size uint64) Layout {
 	limit, low := uint64(0xb0000000), uint64(0x80000000)
 	switch machineFamily(machine) {
 	case "pc":
 		limit, low = 0xe0000000, 0xc0000000
 	case "microvm":
-		limit, low = 0xe0000001, 0xe0000000
+		limit, low = 0xc0000001, 0xc0000000
 	}
 	if size < limit {
 		return Layout{Low: size}

@@ -22,8 +22,9 @@ func TestLayoutFor(t *testing.T) {
 		{"pc-q35-7.2", 8 * gib, Layout{Low: 2 * gib, High: 6 * gib}},
 		{"pc", 3 * gib, Layout{Low: 3 * gib}},
 		{"pc-i440fx-7.2", 4 * gib, Layout{Low: 3 * gib, High: gib}},
-		{"microvm", 0xe0000000, Layout{Low: 0xe0000000}},
-		{"microvm", 4 * gib, Layout{Low: 0xe0000000, High: 0x20000000}},
+		{"microvm", 3 * gib, Layout{Low: 3 * gib}},
+		{"microvm", 3*gib + 1<<20, Layout{Low: 3 * gib, High: 1 << 20}},
+		{"microvm", 0xe0000000, Layout{Low: 3 * gib, High: 0x20000000}},
 	}
 	for _, tc := range tests {
 		if got := LayoutFor(tc.machine, tc.size); got != tc.want {
