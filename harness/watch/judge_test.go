@@ -93,7 +93,7 @@ func TestJudges(t *testing.T) {
 		{"at silent work for long: seen in many places", base(func(w *watch) {
 			w.since.at, w.in.Machine = since(quietLimit), still{cpu: quietLimit}
 			for i := range 200 {
-				w.since.sample([]machine.CPUState{{RIP: 0xffffffff81000000 + uint64(i%50)*placeSize, RFLAGS: on}})
+				w.since.sample([]machine.CPUState{{RIP: 0xffffffff81000000 + uint64(i%100)*placeSize, RFLAGS: on}})
 			}
 		}), 0},
 		{"spinning, with an interrupt now and then", base(func(w *watch) {
@@ -103,6 +103,12 @@ func TestJudges(t *testing.T) {
 			}
 			for i := range 20 {
 				w.since.sample([]machine.CPUState{{RIP: 0xffffffff82000000 + uint64(i)*placeSize}})
+			}
+		}), Stuck},
+		{"one vCPU spins with interrupts off, the other works", base(func(w *watch) {
+			w.since.at, w.in.Machine = since(quietLimit), still{cpu: quietLimit}
+			for i := range 200 {
+				w.since.sample([]machine.CPUState{{RIP: 0xffffffff81000000 + uint64(i%100)*placeSize, RFLAGS: on}, {Index: 1, RIP: 0xffffffff82000000}})
 			}
 		}), Stuck},
 		{"halted for two samples", base(func(w *watch) { w.deadFor = deadPolls - 1 }), 0},

@@ -34,7 +34,7 @@ const newMemory = 4 << 20
 // each, if one leaves out the interrupts that it takes.
 const (
 	placeSize   = 256
-	fewPlaces   = 16
+	fewPlaces   = 48
 	mostSamples = 0.9
 	minSamples  = 20
 	maxPlaces   = 4096 // bounds memory; a guest that was seen in so many is not in few
@@ -68,14 +68,21 @@ func (p *pace) sample(cpus []machine.CPUState) {
 	}
 }
 
-// circles reports whether every vCPU that executed was seen in few places. Too few samples say nothing against it.
+// circles reports whether the guest goes round in circles: a vCPU that never had interrupts on, or every one that executed,
+// was seen in few places. Too few samples say nothing against it.
 func (p *pace) circles() bool {
+	all := true
 	for _, v := range p.vcpus {
-		if v.running >= minSamples && v.share(fewPlaces) < mostSamples {
-			return false
+		if v.running < minSamples {
+			continue
 		}
+		few := v.share(fewPlaces) >= mostSamples
+		if few && v.irqsOff == v.running && v.halted == 0 {
+			return true // whatever the others do
+		}
+		all = all && few
 	}
-	return true
+	return all
 }
 
 // share is the part of the running samples that lies in the n most frequent places.
