@@ -175,6 +175,7 @@ func orKernel(release string) string {
 func (b *boot) name(r *verdict.Result) {
 	at := b.artifacts.path
 	r.Artifacts.Dir, r.Artifacts.Vmlinux = b.artifacts.dir, b.plan.Vmlinux
+	r.Artifacts.Exceptions = b.exceptionsPath()
 	r.Artifacts.Console, r.Artifacts.Log, r.Artifacts.QEMUCommand = at("console.log"), at("dmesg.log"), at("qemu.sh")
 	if r.Verdict == verdict.Bad {
 		r.Artifacts.VMCore = at(coreName)

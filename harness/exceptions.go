@@ -43,6 +43,14 @@ func (b *boot) endExceptionLog(ctx context.Context, cpus []machine.CPUState) (en
 // exceptionsKept is how many of the log's exceptions the autopsy sees.
 const exceptionsKept = 16
 
+// exceptionsPath is where the log is, empty when there is none.
+func (b *boot) exceptionsPath() string {
+	if _, err := os.Stat(b.intLog); err != nil {
+		return ""
+	}
+	return b.intLog
+}
+
 // exceptions reads the log; nil when there is none, or when it ended before the death.
 func (b *boot) exceptions() *machine.ExceptionLog {
 	if b.intLog == "" {

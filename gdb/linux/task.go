@@ -19,11 +19,13 @@ type Task struct {
 	SP uint64
 	// OnCPU says that it runs on a CPU now (CONFIG_SMP); its stack is then the CPU's.
 	OnCPU bool
+	// Kernel says that it is a kernel thread (PF_KTHREAD).
+	Kernel bool
 }
 
 // TaskLayout is where the members of task_struct are, as byte offsets. OnCPU is -1 without CONFIG_SMP.
 type TaskLayout struct {
-	Tasks, PID, Comm, State, SP, OnCPU int
+	Tasks, PID, Comm, State, SP, Flags, OnCPU int
 }
 
 // TaskLayoutOf takes the layout from a vmlinux's DWARF. __state was called state before 5.14 (Linux 2f064a59a11f, "sched:
@@ -44,7 +46,7 @@ func TaskLayoutOf(f *vmlinux.File) (TaskLayout, error) {
 		names []string
 	}{
 		{&l.Tasks, []string{"tasks"}}, {&l.PID, []string{"pid"}}, {&l.Comm, []string{"comm"}},
-		{&l.State, []string{"__state", "state"}}, {&l.SP, []string{"thread.sp"}}, {&l.OnCPU, []string{"on_cpu"}},
+		{&l.State, []string{"__state", "state"}}, {&l.SP, []string{"thread.sp"}}, {&l.Flags, []string{"flags"}}, {&l.OnCPU, []string{"on_cpu"}},
 	} {
 		*m.to = -1
 		for _, name := range m.names {
@@ -80,12 +82,16 @@ func Tasks(mem Memory, init uint64, l TaskLayout) ([]Task, error) {
 	return tasks, fmt.Errorf("tasks: more than %d: the list is broken", maxTasks)
 }
 
+// pfKthread is PF_KTHREAD, include/linux/sched.h; the same in 6.1 and 6.12.
+const pfKthread = 0x00200000
+
 // commSize is TASK_COMM_LEN.
 const commSize = 16
 
 func readTask(mem Memory, at uint64, l TaskLayout) (t Task, next uint64, err error) {
 	c := cursor{mem: mem}
 	t = Task{Address: at, PID: int(int32(c.u32(at + uint64(l.PID)))), State: c.u32(at + uint64(l.State)), SP: c.u64(at + uint64(l.SP))}
+	t.Kernel = c.u32(at+uint64(l.Flags))&pfKthread != 0
 	if l.OnCPU >= 0 {
 		t.OnCPU = c.u32(at+uint64(l.OnCPU)) != 0
 	}

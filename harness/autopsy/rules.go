@@ -398,6 +398,9 @@ func hang(e *Evidence) *Finding {
 		t := &e.Tasks[0]
 		f.Task, f.Frame = t, first(&t.Chain, waiting)
 		f.What = fmt.Sprintf("every vCPU is idle; task %d (%s) waits", t.PID, t.Comm)
+		if e.Stop.Kind == watch.TimedOut {
+			f.What = e.Stop.String() + "; " + f.What
+		}
 		if f.Frame >= 0 {
 			f.What += " in " + place(&t.Chain.Frames[f.Frame])
 		}

@@ -14,7 +14,7 @@ import (
 const maxBlocked = 16
 
 // readTasks finds the tasks that a hung boot waits for: init (pid 1) in whatever state, then those that wait
-// uninterruptibly. Kernel threads that sleep between their work are none.
+// uninterruptibly, and once init runs, the others of user space. Kernel threads that sleep between their work are none.
 func (s *Scene) readTasks(e *Evidence) (notes []string) {
 	if s.Kernel == nil || s.Placement == nil || len(s.Registers) == 0 {
 		return nil
@@ -33,7 +33,7 @@ func (s *Scene) readTasks(e *Evidence) (notes []string) {
 		notes = append(notes, err.Error())
 	}
 	for _, t := range all {
-		if t.PID != 1 && t.StateText() != "D" || len(e.Tasks) == maxBlocked {
+		if t.PID != 1 && t.StateText() != "D" && (t.Kernel || !e.Kernel.InitRan) || len(e.Tasks) == maxBlocked {
 			continue
 		}
 		b := Blocked{Task: t, Chain: s.taskChain(t, space)}

@@ -211,6 +211,7 @@ type Artifacts struct {
 	Console     string `json:"console,omitempty"`
 	Log         string `json:"log,omitempty"`
 	QEMUCommand string `json:"qemu_command,omitempty"`
+	Exceptions  string `json:"exceptions,omitempty"` // QEMU's log of those of the early boot
 	VMCore      string `json:"vmcore,omitempty"`
 	Result      string `json:"result,omitempty"`
 	Dir         string `json:"dir,omitempty"`
