@@ -3,8 +3,10 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"kcatch/harness/verdict"
@@ -26,6 +28,10 @@ func TestClean(t *testing.T) {
 		{"tab", "a\tb", 0, "a b"},
 		{"cut", "abcdef", 4, "abcd… (2 more characters)"},
 		{"at the limit", "abcd", 4, "abcd"},
+		{"a command of GitHub's", "::error::x ::y", 0, `\x3a:error::x ::y`},
+		{"behind spaces", " \t::error::x", 0, `  \x3a:error::x`},
+		{"its older form, and Azure's", "a ##[error]b ##vso[task.x]c", 0, `a \x23#[error]b \x23#vso[task.x]c`},
+		{"no command", "## a::b #[1]", 0, "## a::b #[1]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := Clean(tc.in, tc.limit); got != tc.want {
@@ -42,7 +48,28 @@ func FuzzClean(f *testing.F) {
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
 			t.Errorf("Clean(%q) = %q", s, got)
 		}
+		if strings.HasPrefix(strings.TrimSpace(got), "::") || ciCommand.MatchString(got) {
+			t.Errorf("Clean(%q) = %q: a CI would act upon it", s, got)
+		}
 	})
+}
+
+var ciCommand = regexp.MustCompile(`##[a-z]*\[`)
+
+// JSON on a terminal or in a CI's log does nothing there, and a program reads the guest's own text.
+func TestJSONIsInert(t *testing.T) {
+	want := "\x1b[31m \u009b31m \u202e ##[error] ##vso[x] \U000e0041 ::error:: \x7f <b>&"
+	var b strings.Builder
+	if err := JSON(&b, &verdict.Result{Summary: want}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsFunc(b.String(), func(r rune) bool { return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf) }) || ciCommand.MatchString(b.String()) {
+		t.Errorf("%q", b.String())
+	}
+	var back verdict.Result
+	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || back.Summary != want {
+		t.Errorf("read back %q, %v", back.Summary, err)
+	}
 }
 
 func TestReadable(t *testing.T) {
