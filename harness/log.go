@@ -19,7 +19,7 @@ func (l logWatch) Recent() ([]watch.Line, error) {
 	records, err := l.ring().Records(recent)
 	lines := make([]watch.Line, len(records))
 	for i, r := range records {
-		lines[i] = watch.Line{Seq: r.Seq, Text: r.Text}
+		lines[i] = watch.Line{Seq: r.Seq, Text: r.Text, User: r.Facility != 0}
 	}
 	return lines, err
 }

@@ -191,6 +191,8 @@ func (w *watch) heard(lines []Line, now time.Time) (news bool) {
 		}
 		w.lastSeq = l.Seq + 1
 		switch {
+		case l.User: // whatever it says, somebody lives to say it
+			news = true
 		case isOne(l.Text, watchdogs):
 			w.stall.report, w.stall.console = now.Add(reportTime), now.Add(reportTime)
 			if w.stall.said == "" {

@@ -55,6 +55,7 @@ type Log interface {
 type Line struct {
 	Seq  uint64
 	Text string
+	User bool // written by user space, through /dev/kmsg
 }
 
 // Symbols resolves names to link addresses. *kernel.Kernel satisfies it.
@@ -158,6 +159,7 @@ type watch struct {
 	log       Log
 	logHead   uint64
 	logFirst  uint64 // logHead when the log was found
+	logReads  bool   // its records could be read the last time
 
 	cpus     []machine.CPUState
 	polledAt time.Time
@@ -320,20 +322,23 @@ func (w *watch) readLog() {
 	}
 	w.logHead = head
 	lines, err := w.log.Recent()
+	w.logReads = err == nil && len(lines) > 0
 	if w.heard(lines, time.Now()) || err != nil { // a record that cannot be read is one all the same
 		w.progress()
 	}
-	contains := func(text string) bool {
-		return slices.ContainsFunc(lines, func(l Line) bool { return strings.Contains(l.Text, text) })
-	}
-	if !w.marker && w.in.Marker != "" && contains(w.in.Marker) {
-		w.sawMarker()
-	}
-	if w.panicAt.IsZero() && contains(panicText) {
-		w.panicAt = time.Now()
-	}
-	if w.initAt.IsZero() && w.in.Marker == "" && contains(initText) {
-		w.sawInit()
+	for _, l := range lines {
+		if !w.marker && w.in.Marker != "" && strings.Contains(l.Text, w.in.Marker) {
+			w.sawMarker()
+		}
+		if l.User { // not the kernel's word
+			continue
+		}
+		if w.panicAt.IsZero() && strings.HasPrefix(l.Text, panicText) { // a command line may have it, too
+			w.panicAt = time.Now()
+		}
+		if w.initAt.IsZero() && w.in.Marker == "" && strings.Contains(l.Text, initText) {
+			w.sawInit()
+		}
 	}
 }
 
@@ -362,6 +367,9 @@ func (w *watch) readConsole() {
 	}
 	if !w.marker && w.in.Marker != "" && w.in.Console.Contains(w.in.Marker) {
 		w.sawMarker()
+	}
+	if w.logReads {
+		return // the log has all that the kernel says, and it tells user space's words from the kernel's
 	}
 	if w.panicAt.IsZero() && w.in.Console.Contains(panicText) {
 		w.panicAt = time.Now()
