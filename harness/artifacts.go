@@ -39,6 +39,9 @@ func (b *boot) openArtifacts() error {
 		return diskError("artifacts", err)
 	}
 	b.artifacts = artifacts{dir: dir}
+	for _, name := range []string{"console.log", "dmesg.log", "qemu.sh", "report.txt", "result.json", coreName, exceptionsName} {
+		_ = os.Remove(b.artifacts.path(name)) // an earlier boot's; what cannot be removed cannot be written either
+	}
 	return nil
 }
 
@@ -75,6 +78,7 @@ func (a artifacts) path(name string) string { return filepath.Join(a.dir, name) 
 func (a artifacts) write(name string, data []byte) (string, error) {
 	p := a.path(name)
 	if err := os.WriteFile(p, data, 0o644); err != nil {
+		_ = os.Remove(p) // half a result misleads
 		return "", diskError("artifacts", err)
 	}
 	return p, nil
