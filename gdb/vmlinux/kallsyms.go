@@ -51,10 +51,16 @@ func (f *File) ownSymtab() symtab {
 
 // translate writes a table as entries of .symtab. What .symtab has and kallsyms has not: code symbols become functions,
 // marks of the linker script stay without type and size, a size reaches to the next address that has a symbol, and no
-// further than the section.
+// further than the section. Variables that a table of functions only (CONFIG_KALLSYMS_ALL=n) lacks are added where
+// they can be found.
 func (f *File) translate(table *kallsyms.Table) symtab {
 	t := symtab{entries: make([]byte, 0, (table.Count+2)*symSize), names: make([]byte, 1, table.Count*24)}
 	places := f.places()
+	known := make(map[string]bool) // the landmarks
+	marks := f.landmarks()
+	for _, m := range marks {
+		known[m.name] = false
+	}
 	add := func(s kallsyms.Symbol) {
 		bind, kind, shndx := elf.STB_LOCAL, elf.STT_OBJECT, elf.SHN_ABS
 		if s.Type < 'a' {
@@ -80,11 +86,20 @@ func (f *File) translate(table *kallsyms.Table) symtab {
 		t.names = append(append(t.names, s.Name...), 0)
 	}
 	for s := range table.All() {
-		if len(s.Name) > 0 {
-			add(s)
+		if len(s.Name) == 0 {
+			continue
+		}
+		add(s)
+		if _, mark := known[string(s.Name)]; mark {
+			known[string(s.Name)] = true
 		}
 	}
 	t.measure(places)
+	for _, m := range marks {
+		if !known[m.name] {
+			add(kallsyms.Symbol{Addr: m.addr, Type: 'D', Name: []byte(m.name)})
+		}
+	}
 	return t
 }
 
