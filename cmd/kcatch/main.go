@@ -84,7 +84,7 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		return config.FlagError(c.Flags(), err)
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(bootCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
+	root.AddCommand(bootCommand(stdout, talk, code), faultsCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
 	root.SetHelpCommand(helpCommand(root))
 	return root
 }

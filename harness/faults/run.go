@@ -1,0 +1,117 @@
+package faults
+
+import (
+	"context"
+	"os"
+	"slices"
+	"time"
+
+	"kcatch/harness"
+	"kcatch/harness/machine"
+	"kcatch/harness/verdict"
+	"kcatch/internal/blame"
+	"kcatch/kernels/faults"
+)
+
+// Check refuses what cannot be run before anything is built or booted: a kernel that is not there, a tool that is missing.
+func Check(ctx context.Context, list []faults.Fault, cache string) error {
+	s, err := openStore(cache)
+	if err != nil {
+		return err
+	}
+	checked := map[string]bool{}
+	for _, f := range list {
+		if checked[f.On.Name] {
+			continue
+		}
+		checked[f.On.Name] = true
+		if err := s.check(ctx, f.On); err != nil {
+			return err
+		}
+	}
+	_, err = machine.FindQEMU("")
+	return err
+}
+
+// Run boots the faults in their order, and tells each of every row as it is known. A kernel is built when the first fault
+// on it comes; the others find it in the cache. What belongs to the fault alone (it does not build, the kernel could not be
+// judged) makes a wrong row; an interrupt and what is wrong with this machine end the run, and what was counted before
+// comes with the error. The artifacts of right ones are removed, those of wrong ones stay.
+func Run(ctx context.Context, list []faults.Fault, cache string, p harness.Progress, each func(verdict.FaultRow)) (verdict.Faults, error) {
+	all := verdict.Faults{Schema: verdict.FaultsSchema, Faults: []verdict.FaultRow{}}
+	s, err := openStore(cache)
+	if err != nil {
+		return all, err
+	}
+	built := map[string]Files{}
+	for _, f := range grouped(list) {
+		files, ok := built[f.On.Name]
+		if !ok {
+			files, err = s.files(ctx, f.On, p)
+			if err != nil && fatal(ctx, err) {
+				return all, err
+			}
+			if err == nil {
+				built[f.On.Name] = files
+			}
+		}
+		row := verdict.FaultRow{Name: f.Name, Expected: Expected(f.Want), Got: "no verdict"}
+		if err == nil {
+			err = s.one(ctx, f, files, p, &row)
+		}
+		if err != nil {
+			if fatal(ctx, err) {
+				return all, err
+			}
+			row.Right, row.Why = false, []string{err.Error()}
+			err = nil
+		}
+		all.Add(row)
+		if each != nil {
+			each(row)
+		}
+	}
+	return all, nil
+}
+
+// grouped puts faults on one kernel together, kernels in the order in which they come first.
+func grouped(list []faults.Fault) []faults.Fault {
+	first := map[string]int{}
+	for i, f := range list {
+		if _, ok := first[f.On.Name]; !ok {
+			first[f.On.Name] = i
+		}
+	}
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, func(a, b faults.Fault) int { return first[a.On.Name] - first[b.On.Name] })
+	return out
+}
+
+// fatal reports whether an error ends the run: the next fault would meet it too.
+func fatal(ctx context.Context, err error) bool {
+	kind := blame.Of(err)
+	return ctx.Err() != nil || kind == blame.Infrastructure || kind == blame.Interrupted
+}
+
+// one boots a fault and fills in its row.
+func (s store) one(ctx context.Context, f faults.Fault, files Files, p harness.Progress, row *verdict.FaultRow) error {
+	files, err := s.edited(f, files)
+	if err != nil {
+		return err
+	}
+	plan := Plan(f, files)
+	plan.Cache = s.cache
+	begin := time.Now()
+	r, err := harness.Boot(ctx, plan, p)
+	row.Seconds = time.Since(begin).Seconds()
+	if err != nil {
+		return err
+	}
+	row.Got, row.Why = got(&r), Differences(f.Want, &r)
+	row.Right = len(row.Why) == 0
+	if row.Right {
+		return os.RemoveAll(r.Artifacts.Dir)
+	}
+	row.Artifacts = r.Artifacts.Dir
+	return nil
+}
