@@ -19,13 +19,16 @@ type Task struct {
 	SP uint64
 	// OnCPU says that it runs on a CPU now (CONFIG_SMP); its stack is then the CPU's.
 	OnCPU bool
+	// CPU is the one that it runs on or ran on last; -1 when the kernel does not say so in its task_struct.
+	CPU int
 	// Kernel says that it is a kernel thread (PF_KTHREAD).
 	Kernel bool
 }
 
-// TaskLayout is where the members of task_struct are, as byte offsets. OnCPU is -1 without CONFIG_SMP.
+// TaskLayout is where the members of task_struct are, as byte offsets. OnCPU is -1 without CONFIG_SMP,
+// and CPU before 5.16 (Linux bcf9033e5449, "sched: move CPU field back into thread_info if THREAD_INFO_IN_TASK=y").
 type TaskLayout struct {
-	Tasks, PID, Comm, State, SP, Flags, OnCPU int
+	Tasks, PID, Comm, State, SP, Flags, OnCPU, CPU int
 }
 
 // TaskLayoutOf takes the layout from a vmlinux's DWARF. __state was called state before 5.14 (Linux 2f064a59a11f, "sched:
@@ -47,6 +50,7 @@ func TaskLayoutOf(f *vmlinux.File) (TaskLayout, error) {
 	}{
 		{&l.Tasks, []string{"tasks"}}, {&l.PID, []string{"pid"}}, {&l.Comm, []string{"comm"}},
 		{&l.State, []string{"__state", "state"}}, {&l.SP, []string{"thread.sp"}}, {&l.Flags, []string{"flags"}}, {&l.OnCPU, []string{"on_cpu"}},
+		{&l.CPU, []string{"thread_info.cpu"}},
 	} {
 		*m.to = -1
 		for _, name := range m.names {
@@ -55,7 +59,7 @@ func TaskLayoutOf(f *vmlinux.File) (TaskLayout, error) {
 				break
 			}
 		}
-		if *m.to < 0 && m.to != &l.OnCPU {
+		if *m.to < 0 && m.to != &l.OnCPU && m.to != &l.CPU {
 			return TaskLayout{}, fmt.Errorf("task layout: task_struct has no %s", m.names[0])
 		}
 	}
@@ -91,6 +95,10 @@ const commSize = 16
 func readTask(mem Memory, at uint64, l TaskLayout) (t Task, next uint64, err error) {
 	c := cursor{mem: mem}
 	t = Task{Address: at, PID: int(int32(c.u32(at + uint64(l.PID)))), State: c.u32(at + uint64(l.State)), SP: c.u64(at + uint64(l.SP))}
+	t.CPU = -1
+	if l.CPU >= 0 {
+		t.CPU = int(int32(c.u32(at + uint64(l.CPU))))
+	}
 	t.Kernel = c.u32(at+uint64(l.Flags))&pfKthread != 0
 	if l.OnCPU >= 0 {
 		t.OnCPU = c.u32(at+uint64(l.OnCPU)) != 0

@@ -22,7 +22,7 @@ func (m words) ReadMemory(p []byte, addr uint64) (int, error) {
 	return len(p), nil
 }
 
-var taskTestLayout = TaskLayout{State: 0, OnCPU: 8, Tasks: 16, PID: 24, SP: 32, Comm: 40}
+var taskTestLayout = TaskLayout{State: 0, OnCPU: 8, CPU: -1, Tasks: 16, PID: 24, SP: 32, Comm: 40}
 
 // task puts a task_struct at addr whose list goes on at next.
 func (m words) task(addr, next uint64, pid uint32, state uint64, comm string) {

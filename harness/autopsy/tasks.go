@@ -69,8 +69,7 @@ func (s *Scene) initcall(e *Evidence) string {
 func (s *Scene) taskChain(t linux.Task, space guest.Space) Chain {
 	c := Chain{CPU: -1, Where: KernelText}
 	if t.OnCPU {
-		c.Stopped = "it runs on a vCPU"
-		return c
+		return c // its vCPU's chain is its own
 	}
 	at, err := t.Switched(space)
 	if err != nil {
@@ -101,11 +100,14 @@ func tasks(e *Evidence) []verdict.Task {
 	var out []verdict.Task
 	for i := range e.Tasks {
 		t := &e.Tasks[i]
-		frames := t.Chain.Frames
-		if frames == nil {
-			frames = []verdict.Frame{}
+		task := verdict.Task{PID: t.PID, Comm: t.Comm, State: t.StateText(), Frames: t.Chain.Frames}
+		if at := slices.IndexFunc(e.Chains, func(c Chain) bool { return c.CPU == t.CPU }); t.OnCPU && at >= 0 {
+			task.CPU, task.Frames = &e.Chains[at].CPU, e.Chains[at].Frames
 		}
-		out = append(out, verdict.Task{PID: t.PID, Comm: t.Comm, State: t.StateText(), Frames: frames})
+		if task.Frames == nil {
+			task.Frames = []verdict.Frame{}
+		}
+		out = append(out, task)
 	}
 	return out
 }

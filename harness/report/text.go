@@ -141,7 +141,12 @@ func (t *text) registers(cpu verdict.CPU) {
 func (t *text) tasks(r *verdict.Result) {
 	for _, task := range r.Tasks {
 		t.line("")
-		t.line("%s", t.style.dim(fmt.Sprintf("task %d %s, state %s", task.PID, Clean(task.Comm, 32), Clean(task.State, 8))))
+		head := fmt.Sprintf("task %d %s, state %s", task.PID, Clean(task.Comm, 32), Clean(task.State, 8))
+		if task.CPU != nil { // its frames are its vCPU's
+			t.line("%s", t.style.dim(fmt.Sprintf("%s, runs on vCPU %d", head, *task.CPU)))
+			continue
+		}
+		t.line("%s", t.style.dim(head))
 		t.frames(task.Frames, nil)
 	}
 }

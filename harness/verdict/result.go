@@ -146,6 +146,7 @@ type Task struct {
 	PID    int     `json:"pid"`
 	Comm   string  `json:"comm"`
 	State  string  `json:"state"`
+	CPU    *int    `json:"cpu,omitempty"` // the vCPU that it runs on; none when it waits
 	Frames []Frame `json:"frames"`
 }
 
