@@ -82,6 +82,9 @@ func (s *Scene) survived(e *Evidence) (*Evidence, *Finding) {
 func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	r.Verdict, r.Class, r.Hang, r.Blame = verdict.Bad, f.Class, f.Hang, "kernel"
 	r.Summary = string(f.Class) + ": " + f.What
+	if text := panicText(e); text != "" && f.Class != verdict.Panic {
+		r.Summary += "; then panic: " + text
+	}
 	r.Notes = append(r.Notes, f.Notes...)
 	if u := e.Stop.Until; u != "" && u != "init" && e.Stop.Kind != watch.Reached {
 		r.Notes = append(r.Notes, "--until "+u+" was not reached")

@@ -201,7 +201,7 @@ func panicked(e *Evidence) *Finding {
 // panicText is the kernel's own text, from the log in memory: "Kernel panic - not syncing: %s" (kernel/panic.c).
 func panicText(e *Evidence) string {
 	for _, r := range e.Log { // the first: "---[ end Kernel panic" repeats it
-		if _, text, ok := strings.Cut(r.Text, "Kernel panic - not syncing: "); ok && text != "" {
+		if text, ok := strings.CutPrefix(r.Text, "Kernel panic - not syncing: "); ok && text != "" && r.Facility == 0 {
 			line, _, _ := strings.Cut(text, "\n")
 			return line
 		}
