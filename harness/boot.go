@@ -122,6 +122,13 @@ func (b *boot) initramfs() error {
 	if err != nil {
 		return err
 	}
+	if b.plan.Modules != "" {
+		modules, err := b.modules()
+		if err != nil {
+			return err
+		}
+		data = append(data, modules...) // the kernel reads one archive after the other
+	}
 	b.initrd, err = b.artifacts.write("initrd.cpio", data)
 	return err
 }

@@ -24,6 +24,9 @@ func Check(ctx context.Context, plan Plan) error {
 	} else if err := checkKernel(plan); err != nil {
 		return err
 	}
+	if err := checkModules(plan); err != nil {
+		return err
+	}
 	if err := checkMachine(plan); err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ type Plan struct {
 	// Initrd is a file, "none", or empty for our own initramfs, which runs Run in the guest when that is not empty.
 	Initrd string
 	Run    string
+	// Modules is a directory of the kernel's modules for our own initramfs; empty for none.
+	Modules string
 
 	Append  string // the end of the guest's command line
 	Machine string // q35, pc, microvm

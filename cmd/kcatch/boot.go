@@ -177,7 +177,7 @@ func turned(cfg config.Boot) (func(*verdict.Result) int, error) {
 // planFor makes the Plan of a configuration.
 func planFor(cfg config.Boot) harness.Plan {
 	plan := harness.Plan{
-		Kernel: cfg.Kernel, Vmlinux: cfg.Vmlinux, BootVmlinux: cfg.BootVmlinux, Initrd: cfg.Initrd, Run: cfg.Run,
+		Kernel: cfg.Kernel, Vmlinux: cfg.Vmlinux, BootVmlinux: cfg.BootVmlinux, Initrd: cfg.Initrd, Modules: cfg.Modules, Run: cfg.Run,
 		Append: cfg.Append, Machine: cfg.Machine, Memory: cfg.Memory, CPUs: cfg.SMP, Accel: cfg.Accel, QEMU: cfg.QEMU,
 		QEMUArg: cfg.QEMUArg, Until: cfg.Until, Timeout: cfg.Timeout, Out: cfg.Out,
 	}
@@ -193,7 +193,7 @@ func planFor(cfg config.Boot) harness.Plan {
 // absolute makes the file names of a checked plan absolute: they go into the artifacts, where "boot it again" is run from
 // another directory. Refusals before this name a file as the user did.
 func absolute(plan harness.Plan) (harness.Plan, error) {
-	for _, name := range []*string{&plan.Kernel, &plan.Vmlinux, &plan.BootVmlinux, &plan.Initrd, &plan.Out} {
+	for _, name := range []*string{&plan.Kernel, &plan.Vmlinux, &plan.BootVmlinux, &plan.Initrd, &plan.Modules, &plan.Out} {
 		if *name == "" || name == &plan.Initrd && *name == "none" {
 			continue
 		}
