@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
 
 	"kcatch/gdb/decompressor"
@@ -75,6 +76,9 @@ type boot struct {
 	coreErr error             // of the core that was written then
 	warned  []autopsy.Chain   // the vCPU at each WARN
 	intLog  string            // QEMU's log of exceptions; empty: none
+
+	searchModules sync.Once // of moduleIndex: the .ko files by the names of their modules
+	moduleIndex   map[string][]kernel.ModuleFile
 }
 
 // build makes the kernel, and points the plan at it.
@@ -257,7 +261,7 @@ func (b *boot) scene(stop watch.Stop) autopsy.Scene {
 	return autopsy.Scene{
 		Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, Boot: b.decompressor, Setup: b.setup,
 		First: b.first, Warned: b.warned, Console: string(b.machine.Console().Tail(consoleTail)),
-		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn, Exceptions: b.exceptions(),
+		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn, Exceptions: b.exceptions(), ModuleFiles: b.moduleFiles,
 	}
 }
 

@@ -27,6 +27,8 @@ type Kernel struct {
 	read atomic.Bool // ring has its answer
 	bugs func() (linux.BugTable, bool)
 	warm warming
+
+	modules moduleCache
 }
 
 // Open opens the vmlinux at path; its errors are those of vmlinux.Open. A stripped file is not an error: its names are those

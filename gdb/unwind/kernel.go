@@ -22,7 +22,7 @@ type Code interface {
 }
 
 // Kernel is the [Image] of a kernel that runs: its file and where it was put.
-// Modules and generated code are not part of it; they count as no text.
+// Modules and generated code are not part of it; a module is a Kernel of its own, without a slide (see [Images]).
 type Kernel struct {
 	Code Code
 	// Slide is run-time address minus link address of the kernel mapping (KASLR), modulo 2^64.

@@ -67,7 +67,12 @@ var orcTypes = map[vmlinux.ORCType]ORCType{
 
 // ORC implements [Code].
 func (f File) ORC(link uint64) (ORC, bool) {
-	e, ok := f.orc.Entry(vmlinux.Addr(link))
+	return ORCAt(f.orc, link)
+}
+
+// ORCAt is the entry of a table for an address.
+func ORCAt(table *vmlinux.ORC, addr uint64) (ORC, bool) {
+	e, ok := table.Entry(vmlinux.Addr(addr))
 	if !ok {
 		return ORC{}, false
 	}

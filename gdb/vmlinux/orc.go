@@ -78,7 +78,7 @@ type ORCEntry struct {
 type ORC struct {
 	Version int // 1..4, see below
 
-	file  *File
+	file  *File  // nil: see NewORC
 	base  uint64 // link address of .orc_unwind_ip
 	ips   []byte // s32 each, relative to its own address
 	rows  []byte // 6 bytes each
@@ -181,6 +181,15 @@ func orcVersionByRelease(release string) int {
 	return 1
 }
 
+// NewORC is a table that is not in a file: a module's, in memory. base is the address of ips, which has an s32 for each 6
+// bytes of rows; version is the kernel's. Its addresses are run-time ones.
+func NewORC(version int, base uint64, ips, rows []byte) *ORC {
+	n := min(len(ips)/4, len(rows)/orcRowSize)
+	o := &ORC{Version: version, base: base, ips: ips[:n*4], rows: rows[:n*orcRowSize]}
+	o.sortIfNeeded()
+	return o
+}
+
 // Len is the number of entries.
 func (o *ORC) Len() int { return len(o.ips) / 4 }
 
@@ -229,7 +238,7 @@ func (o *ORC) sortIfNeeded() {
 // less than the return address for a call. ok is false outside of the kernel's code and below the first entry; an
 // address without a usable rule has the type ORCUndefinedFrame.
 func (o *ORC) Entry(a Addr) (entry ORCEntry, ok bool) {
-	if !o.file.IsText(a) {
+	if o.file != nil && !o.file.IsText(a) {
 		return ORCEntry{}, false
 	}
 	i := sort.Search(o.Len(), func(i int) bool { return o.rawIP(o.row(i)) > uint64(a) })

@@ -21,6 +21,9 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 	}
 	notes := s.readLog(e)
 	e.Console = s.Console
+	if s.modules.err != nil {
+		notes = append(notes, s.modules.err.Error())
+	}
 	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: s.warnings(e)}
 	if s.Placement != nil {
 		r.Kernel.KASLRSlide = verdict.Hex(s.Placement.Slide)
@@ -209,7 +212,7 @@ func repeats(c *Chain) (notes []string) {
 // cause describes the frame at fault.
 func (s *Scene) cause(c *Chain, f *Finding) *verdict.Cause {
 	fr := &c.Frames[f.Frame]
-	out := &verdict.Cause{Function: fr.Function, File: fr.File, Line: fr.Line, Address: fr.PC, InlinedInto: inlinedInto(c, f.Frame)}
+	out := &verdict.Cause{Function: fr.Function, Module: fr.Module, File: fr.File, Line: fr.Line, Address: fr.PC, InlinedInto: inlinedInto(c, f.Frame)}
 	switch t := f.Trap; {
 	case t != nil:
 		out.Exception = c.Frames[t.Index].Exception
@@ -246,13 +249,17 @@ func (s *Scene) instruction(out *verdict.Cause, t *Trap) {
 	}
 }
 
-// readCode reads the kernel's instructions at a pc, which is a physical address while the kernel starts.
+// readCode reads the kernel's or a module's instructions at a pc, which is a physical address while the kernel starts.
 func (s *Scene) readCode(p []byte, pc uint64) int {
 	if s.inIdentity(pc) {
 		n, _ := s.RAM.ReadPhysical(p, pc)
 		return n
 	}
-	n, _ := s.kernelMemory().ReadMemory(p, pc)
+	mem := s.kernelMemory()
+	if s.modules.list.At(pc) != nil {
+		mem = s.modules.list.Memory()
+	}
+	n, _ := mem.ReadMemory(p, pc)
 	return n
 }
 

@@ -11,7 +11,7 @@ import (
 const byLog = "log"
 
 // reports symbolizes the log's own reports. RIP is exact, the entries of the call trace are return addresses; entries
-// that the kernel itself marks as a guess ("? ") are left out, as are those of modules.
+// that the kernel itself marks as a guess ("? ") are left out.
 func (s *Scene) reports(log []linux.Record) []Report {
 	var out []Report
 	for _, l := range logged(log) {
@@ -28,14 +28,27 @@ func (s *Scene) reports(log []linux.Record) []Report {
 }
 
 // add appends the frames of one symbol+offset. A name that the file does not have, or has with another size (a static
-// function of the same name elsewhere), stays a name.
+// function of the same name elsewhere), stays a name, and so does one of a module that is not loaded any more.
 func (c *Chain) add(s *Scene, at logPlace, kind unwind.Kind) {
 	if at.Symbol == "" {
 		return
 	}
-	base := verdict.Frame{Function: at.Symbol, Offset: at.Offset, Size: at.Size, FoundBy: byLog}
+	base := verdict.Frame{Function: at.Symbol, Module: at.Module, Offset: at.Offset, Size: at.Size, FoundBy: byLog}
+	if at.Module != "" {
+		m := s.modules.list.Named(at.Module)
+		f, ok := moduleFunction(m, at)
+		if !ok {
+			base.Reason = "not in a module that is loaded"
+			c.Frames = append(c.Frames, base)
+			return
+		}
+		pc := unwind.PC{Addr: f.Addr + at.Offset, Kind: kind}
+		base.PC = verdict.Hex(pc.Addr)
+		c.Frames = append(c.Frames, locateModule(m, pc, base)...)
+		return
+	}
 	sym, ok := s.Kernel.Symbol(at.Symbol)
-	if !ok || at.Module != "" || sym.Size != 0 && sym.Size != at.Size {
+	if !ok || sym.Size != 0 && sym.Size != at.Size {
 		base.Reason = "not in the vmlinux"
 		c.Frames = append(c.Frames, base)
 		return

@@ -484,13 +484,21 @@ func first(c *Chain, list []string) int {
 	return beyond(c, 0, list)
 }
 
+// inModule is " [module]" for a frame in one.
+func inModule(f *verdict.Frame) string {
+	if f.Module == "" {
+		return ""
+	}
+	return " [" + f.Module + "]"
+}
+
 // place is a frame for a sentence: "__SetPageReserved() include/linux/page-flags.h:503".
 func place(f *verdict.Frame) string {
 	switch {
 	case f.Function == "":
 		return f.PC.String()
 	case f.File != "" && f.Line > 0:
-		return fmt.Sprintf("%s()  %s:%d", f.Function, f.File, f.Line)
+		return fmt.Sprintf("%s()%s  %s:%d", f.Function, inModule(f), f.File, f.Line)
 	}
-	return f.Function + "()"
+	return f.Function + "()" + inModule(f)
 }

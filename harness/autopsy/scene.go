@@ -51,6 +51,10 @@ type Scene struct {
 	Source func(file string) ([]byte, error)
 	// Patched gives the name of the patch that put a line of text into a file, or the empty string.
 	Patched func(file, text string) string
+	// ModuleFiles gives the files that may be a module's .ko, by its name; nil when there are none.
+	ModuleFiles kernel.ModuleSource
+
+	modules modulesOf
 }
 
 // Gather reads the chain of every vCPU. An error means that the stub is gone.
@@ -112,6 +116,9 @@ func (s *Scene) readLog(e *Evidence) (notes []string) {
 	log, err := ring.Records(0)
 	if err != nil {
 		notes = append(notes, "the log in memory: "+err.Error())
+	}
+	for _, regs := range s.Registers { // not every vCPU need have been in the kernel
+		s.loadedModules(regs)
 	}
 	e.Log, e.Reports = log, s.reports(log)
 	return notes
@@ -187,8 +194,10 @@ func (s *Scene) unwind(c *Chain, mem linux.Memory) {
 		c.Stopped = err.Error()
 		return
 	}
-	trace := unwind.Walk(unwind.NewState(c.Regs), mem, k)
-	sym := symbolizer{file: s.Kernel, kernel: k, place: *s.Placement, mem: mem, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
+	mods := s.loadedModules(c.Regs)
+	code := image(k, mods)
+	trace := unwind.Walk(unwind.NewState(c.Regs), mem, code)
+	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, place: *s.Placement, mem: mem, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
 	sym.chain(c, trace)
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()

@@ -1,6 +1,7 @@
 package autopsy
 
 import (
+	"slices"
 	"strings"
 
 	"kcatch/harness/verdict"
@@ -35,14 +36,14 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 		names []string
 	}{
 		{verdict.Initcall, []string{"do_one_initcall"}},
-		{verdict.Userspace, []string{"do_syscall_64", "do_int80_syscall_32", "do_fast_syscall_32", "exit_to_user_mode_prepare"}},
+		{verdict.Userspace, slices.Concat(syscalls, []string{"exit_to_user_mode_prepare"})},
 		{verdict.Init, []string{"kernel_init", "kernel_init_freeable", "run_init_process"}},
 		{verdict.StartKernel, []string{"start_kernel"}},
 		{verdict.EarlyC, []string{"x86_64_start_kernel", "x86_64_start_reservations"}},
 		{verdict.Startup64, []string{"startup_64", "__startup_64", "pvh_start_xen", "xen_prepare_pvh", "startup_64_setup_env"}},
 	} {
 		i := c.index(0, rule.names...)
-		if i < 0 {
+		if i < 0 || rule.stage == verdict.Initcall && c.index(i, syscalls...) >= 0 { // a module's init function, run by modprobe
 			continue
 		}
 		switch rule.stage {
@@ -58,6 +59,9 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 	}
 	return bySystemState(c, k), ""
 }
+
+// syscalls are the functions that a system call is entered by (arch/x86/entry/common.c).
+var syscalls = []string{"do_syscall_64", "do_int80_syscall_32", "do_fast_syscall_32"}
 
 // bySystemState is the stage by the kernel's own state, for chains that do not tell.
 func bySystemState(c *Chain, k KernelState) verdict.Stage {

@@ -21,6 +21,8 @@ type symbolizer struct {
 	file   *kernel.Kernel
 	place  guest.Placement
 	kernel *unwind.Kernel
+	image  unwind.Image // the kernel and its modules
+	mods   *kernel.Modules
 	mem    linux.Memory
 	hits   []watch.Hit
 	cr2    uint64
@@ -80,6 +82,9 @@ func (c *Chain) leaveOut(r unwind.Repeat, round []verdict.Frame) {
 func (s *symbolizer) frames(f unwind.Frame) []verdict.Frame {
 	base := verdict.Frame{PC: verdict.Hex(f.PC.Addr), FoundBy: string(f.By)}
 	link, ok := s.kernel.Link(f.PC.Lookup())
+	if m := s.mods.At(f.PC.Lookup()); !ok && m != nil {
+		return locateModule(m, f.PC, base)
+	}
 	if !ok {
 		base.Reason = "not in the kernel's code"
 		return []verdict.Frame{base}
@@ -102,25 +107,13 @@ func locate(file *vmlinux.File, at vmlinux.Addr, pc unwind.PC, base verdict.Fram
 		}
 		return []verdict.Frame{base}
 	}
-	var out []verdict.Frame
-	for _, l := range locations {
-		v := base
-		v.Function, v.File, v.Line, v.Inline = l.Function, l.File, l.Line, l.Inline
-		if v.Function == "" {
-			v.Function = base.Function
-		}
-		if !l.Inline && named && sym.Name != v.Function {
-			v.Symbol = sym.Name
-		}
-		out = append(out, v)
-	}
-	return out
+	return spread(base, sym.Name, locations)
 }
 
 // trap reads the exception frame that f was interrupted by. entered is the handler's entry code.
 func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 	t := Trap{PtRegs: f.PtRegs, PC: f.PC.Addr, CR2: s.cr2, Early: entered == "early_idt_handler_common" || entered == "early_idt_handler_array"}
-	t.WildPC = !s.kernel.IsText(f.PC.Addr)
+	t.WildPC = !s.image.IsText(f.PC.Addr)
 	if f.PtRegs != 0 {
 		if p, err := linux.ReadPtRegs(s.mem, f.PtRegs); err == nil {
 			// Entry code of the real IDT takes the error code out of pt_regs and leaves -1 (idtentry_body, entry_64.S).
@@ -179,14 +172,18 @@ func (t *Trap) seen(log *machine.ExceptionLog) {
 	}
 }
 
-// bug looks the trapping instruction up in the kernel's bug table.
+// bug looks the trapping instruction up in the bug table of the kernel, or of the module that it is in.
 func (s *symbolizer) bug(pc uint64) *verdict.BugSite {
-	link, ok := s.kernel.Link(pc)
-	if !ok {
-		return nil
-	}
-	entry, ok := s.file.Bug(link)
-	if !ok {
+	var entry linux.Bug
+	if link, ok := s.kernel.Link(pc); ok {
+		if entry, ok = s.file.Bug(link); !ok {
+			return nil
+		}
+	} else if m := s.mods.At(pc); m != nil {
+		if entry, ok = m.Bug(pc); !ok {
+			return nil
+		}
+	} else {
 		return nil
 	}
 	b := &verdict.BugSite{File: entry.File, Line: entry.Line, Warning: entry.Warning}

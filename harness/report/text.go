@@ -218,7 +218,10 @@ func (t *text) rule(e *verdict.Exception, instruction string) {
 func label(f verdict.Frame) string {
 	name := Clean(f.Function, 80)
 	if name == "" {
-		return f.PC.String()
+		name = f.PC.String()
+	}
+	if f.Module != "" {
+		name += " [" + Clean(f.Module, 60) + "]"
 	}
 	return name
 }

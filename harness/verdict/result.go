@@ -44,10 +44,11 @@ type Result struct {
 // Cause is the innermost frame of the code at fault, inlined ones included; never the kernel's own reporting.
 type Cause struct {
 	Function    string       `json:"function"`
-	File        string       `json:"file,omitempty"` // relative to the kernel tree
-	Line        int          `json:"line,omitempty"` // 1-based; 0 when unknown
-	Address     Hex          `json:"address"`        // run-time value
-	InlinedInto []string     `json:"inlined_into"`   // from the inlined function's caller outward, to the owner of the code
+	Module      string       `json:"module,omitempty"` // that the function is in; empty for the kernel itself
+	File        string       `json:"file,omitempty"`   // relative to the kernel tree
+	Line        int          `json:"line,omitempty"`   // 1-based; 0 when unknown
+	Address     Hex          `json:"address"`          // run-time value
+	InlinedInto []string     `json:"inlined_into"`     // from the inlined function's caller outward, to the owner of the code
 	Exception   *Exception   `json:"exception,omitempty"`
 	Bug         *BugSite     `json:"bug,omitempty"`
 	Assertion   *Assertion   `json:"assertion,omitempty"`
@@ -113,6 +114,7 @@ type RegDump struct {
 type Frame struct {
 	Function  string     `json:"function"`
 	Symbol    string     `json:"symbol,omitempty"` // where the symbol's name differs from the source's
+	Module    string     `json:"module,omitempty"` // that the function is in; empty for the kernel itself
 	Offset    uint64     `json:"offset"`           // bytes from the symbol to pc
 	Size      uint64     `json:"size"`             // bytes of the symbol
 	File      string     `json:"file,omitempty"`

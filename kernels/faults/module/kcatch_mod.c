@@ -89,7 +89,10 @@ static noinline int kcatch_mod_fault(const char *fault)
 
 static int kcatch_mod_trigger(const char *val, const struct kernel_param *kp)
 {
-	return kcatch_mod_fault(val);
+	int err = kcatch_mod_fault(val);
+
+	barrier();
+	return err;
 }
 
 static const struct kernel_param_ops kcatch_mod_trigger_ops = { .set = kcatch_mod_trigger };
@@ -100,9 +103,10 @@ module_param(fault, charp, 0);
 
 static int __init kcatch_mod_init(void)
 {
-	if (!*fault)
-		return 0;
-	return kcatch_mod_fault(fault);
+	int err = *fault ? kcatch_mod_fault(fault) : 0;
+
+	barrier(); /* no tail call: the chain is to show this function */
+	return err;
 }
 
 static void __exit kcatch_mod_exit(void)
