@@ -31,6 +31,11 @@ func Boot(ctx context.Context, plan Plan, p Progress) (verdict.Result, error) {
 	if err := b.build(ctx); err != nil {
 		return verdict.Result{}, err
 	}
+	return b.run(ctx)
+}
+
+// run boots what has been built.
+func (b *boot) run(ctx context.Context) (verdict.Result, error) {
 	if err := b.openArtifacts(); err != nil {
 		return verdict.Result{}, err
 	}

@@ -7,32 +7,50 @@ import (
 	"path/filepath"
 
 	"kcatch/harness/verdict"
+	"kcatch/internal/blame"
 )
 
-// Repeat boots the plan n times and counts how the boots ended. p is told of the first boot, which may build; each of every
-// boot. The artifacts of the first
-// boot of each outcome stay; with Plan.Out they are in directories of their own in it. An error ends it: what was counted
-// before comes with it.
+// Repeat builds once, boots the plan n times, and counts how the boots ended. p is told of the build and of the first boot;
+// each of every boot. The artifacts of the first boot of each outcome stay; with Plan.Out they are in directories of their
+// own in it. An error ends it: what was counted before comes with it, and says so in its Error.
 func Repeat(ctx context.Context, plan Plan, n int, p Progress, each func(i int, r *verdict.Result)) (verdict.Repeated, error) {
-	var all verdict.Repeated
-	out := plan.Out
-	for i := 1; i <= n; i++ {
-		if out != "" {
-			plan.Out = filepath.Join(out, fmt.Sprintf("boot-%04d", i))
+	all := verdict.Repeated{Schema: verdict.RepeatSchema, Asked: n, Outcomes: []verdict.Outcome{}}
+	built := &boot{plan: plan, progress: p}
+	err := built.build(ctx)
+	for i := 1; i <= n && err == nil; i++ {
+		b := boot{plan: built.plan, built: built.built}
+		if plan.Out != "" {
+			b.plan.Out = filepath.Join(plan.Out, fmt.Sprintf("boot-%04d", i))
 		}
-		r, err := Boot(ctx, plan, p)
-		p = Progress{}
-		if err != nil {
-			return all, fmt.Errorf("boot %d of %d: %w", i, n, err)
+		if i == 1 {
+			b.progress, b.buildTime = p, built.buildTime
 		}
-		if !all.Add(r) {
-			if err := os.RemoveAll(r.Artifacts.Dir); err != nil {
-				return all, diskError("artifacts", err)
+		err = b.counted(ctx, &all, func(r *verdict.Result) {
+			if each != nil {
+				each(i, r)
 			}
-		}
-		if each != nil {
-			each(i, &r)
+		})
+		if err != nil && blame.Of(err) != blame.Interrupted {
+			err = fmt.Errorf("boot %d of %d: %w", i, n, err)
 		}
 	}
-	return all, nil
+	if err != nil {
+		all.Error = &verdict.Error{Message: err.Error(), Hint: blame.Hint(err)}
+	}
+	return all, err
+}
+
+// counted boots once and adds the result to all.
+func (b *boot) counted(ctx context.Context, all *verdict.Repeated, each func(r *verdict.Result)) error {
+	r, err := b.run(ctx)
+	if err != nil {
+		return err
+	}
+	if !all.Add(r) {
+		if err := os.RemoveAll(r.Artifacts.Dir); err != nil {
+			return diskError("artifacts", err)
+		}
+	}
+	each(&r)
+	return nil
 }

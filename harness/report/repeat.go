@@ -12,6 +12,9 @@ import (
 // RepeatText writes the distribution of repeated boots for a person: how often, what, and the spread of the time.
 func RepeatText(w io.Writer, r *verdict.Repeated, style Style) error {
 	var b strings.Builder
+	if r.Boots < r.Asked {
+		fmt.Fprintf(&b, "%d of %d boots were made\n", r.Boots, r.Asked)
+	}
 	for _, o := range r.Outcomes {
 		word := style.good("GOOD")
 		if o.Result.Verdict == verdict.Bad {

@@ -11,8 +11,11 @@ const RepeatSchema = "kcatch/repeat/v1"
 // Repeated is what came of booting the same again and again. KASLR gives every boot another seed.
 type Repeated struct {
 	Schema   string    `json:"schema"`
+	Asked    int       `json:"asked"` // how many boots there were to be
 	Boots    int       `json:"boots"`
 	Outcomes []Outcome `json:"outcomes"` // the most frequent first
+	// Error is why there are fewer boots than were asked for; nil when there are not.
+	Error *Error `json:"error,omitempty"`
 }
 
 // Outcome is one way in which boots ended. Boots with the same verdict, class and signature are one outcome.
