@@ -172,7 +172,7 @@ func (b *boot) start(ctx context.Context) error {
 func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
-		Until: b.plan.Until, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "",
+		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "",
 		Ticks: b.ticks, Early: b.endExceptionLog,
 	}
 	if b.kernel != nil {

@@ -224,3 +224,16 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Errorf("the artifacts are gone: %v", err)
 	}
 }
+
+// TestUntilAnEarlySymbol: a function that is passed before the kernel can be found in RAM is seen all the same, wherever
+// KASLR has put it.
+func TestUntilAnEarlySymbol(t *testing.T) {
+	k := fixtures.Find(t, fixtures.Good61)
+	for _, symbol := range []string{"x86_64_start_kernel", "start_kernel", "kernel_init"} {
+		p := plan(t, k)
+		p.Until = symbol
+		if r := boots(t, p); r.Verdict != verdict.Good || !strings.Contains(r.Summary, "reached "+symbol) {
+			t.Errorf("verdict %s: %s", r.Verdict, r.Summary)
+		}
+	}
+}

@@ -27,8 +27,8 @@ func (m Match) String() string {
 // Alignment is the step of the search: the least CONFIG_PHYSICAL_ALIGN of x86_64, which KASLR also uses.
 const Alignment = 2 << 20
 
-// maxSlide is KERNEL_IMAGE_SIZE with KASLR (arch/x86/include/asm/page_64_types.h).
-const maxSlide = 1 << 30
+// MaxSlide is KERNEL_IMAGE_SIZE with KASLR (arch/x86/include/asm/page_64_types.h).
+const MaxSlide = 1 << 30
 
 // Searchable is RAM with its extent.
 type Searchable interface {
@@ -102,7 +102,7 @@ func (probe Probe) slide(ram Physical, phys uint64) (uint64, bool) {
 			continue
 		}
 		for _, target := range ptr.Targets {
-			if s := v - target; s < maxSlide && s%Alignment == 0 {
+			if s := v - target; s < MaxSlide && s%Alignment == 0 {
 				return s, true
 			}
 		}

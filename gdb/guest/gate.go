@@ -24,7 +24,7 @@ func SlideFromGate(gate [16]byte, symbols Symbols) (slide uint64, ok bool) {
 	at := symbols.Addresses(GateSymbols[:]...)
 	for _, name := range GateSymbols {
 		link, have := at[name]
-		if s := handler - link; have && s < maxSlide && s%Alignment == 0 {
+		if s := handler - link; have && s < MaxSlide && s%Alignment == 0 {
 			return s, true
 		}
 	}

@@ -2,8 +2,11 @@ package watch
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/guest"
 	"kcatch/gdb/rsp"
 	"kcatch/gdb/vmlinux"
 )
@@ -64,6 +67,37 @@ func (w *watch) insert(ctx context.Context, slide uint64) error {
 	return nil
 }
 
+// scatter puts the point of --until to every place where the kernel may come to run it: it may be passed before the kernel is
+// found in RAM. Each is a packet of 35 us; TCG takes any number of breakpoints, at addresses that are not mapped yet too.
+func (w *watch) scatter(ctx context.Context) error {
+	return w.everywhere(func(b rsp.Breakpoint) error { return w.in.Stub.Insert(ctx, b) })
+}
+
+// gather takes out what scatter put in.
+func (w *watch) gather(ctx context.Context) error {
+	w.scattered = false
+	return w.everywhere(func(b rsp.Breakpoint) error { return w.in.Stub.Remove(ctx, b) })
+}
+
+func (w *watch) everywhere(do func(rsp.Breakpoint) error) error {
+	for _, p := range w.points {
+		for slide := uint64(0); p.until && slide < guest.MaxSlide; slide += guest.Alignment {
+			if err := do(p.at(slide)); err != nil {
+				return lost(err)
+			}
+		}
+	}
+	return nil
+}
+
+// scatteredHit reports whether a stop is at one of the scattered points.
+func (w *watch) scatteredHit(regs amd64.Registers) bool {
+	return w.scattered && slices.ContainsFunc(w.points, func(p point) bool {
+		slide := regs.RIP - uint64(p.link)
+		return p.until && slide < guest.MaxSlide && slide%guest.Alignment == 0
+	})
+}
+
 func (p point) at(slide uint64) rsp.Breakpoint {
 	return rsp.Breakpoint{Kind: rsp.Hardware, Addr: uint64(p.link) + slide, Len: 1}
 }
@@ -74,8 +108,8 @@ func (p point) at(slide uint64) rsp.Breakpoint {
 // early_fixup_exception(): 75 ms of a boot that takes 100 (6.1, tiny).
 func (w *watch) begun() bool { return w.log == nil || w.logHead != w.logFirst }
 
-// arm puts the points to where the kernel turned out to be. Those of a watch for a symbol stood at slide zero before,
-// which is right for nokaslr and PVH boots. It costs one stop of about a millisecond.
+// arm puts the points to where the kernel turned out to be. It costs one stop of about a millisecond; those of a watch for
+// a symbol are elsewhere before.
 func (w *watch) arm(ctx context.Context) error {
 	if len(w.points) == 0 || w.inserted && w.placement.Slide == w.slide {
 		return nil
@@ -88,6 +122,11 @@ func (w *watch) arm(ctx context.Context) error {
 
 // move takes the points out of a stopped machine, puts them in at the kernel's slide, and lets it go on.
 func (w *watch) move(ctx context.Context) error {
+	if w.scattered {
+		if err := w.gather(ctx); err != nil {
+			return err
+		}
+	}
 	for _, p := range w.points {
 		if p.out || !w.inserted {
 			continue
@@ -113,6 +152,10 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		return lost(err)
 	}
 	w.locate()
+	if w.scatteredHit(regs) {
+		w.reached = true
+		return nil
+	}
 	known := w.placement != nil && w.placement.Slide == w.slide
 	for i := range w.points {
 		p := &w.points[i]

@@ -83,6 +83,8 @@ type Input struct {
 	Early func(context.Context, []machine.CPUState) (enough bool)
 	// Passed is told of every breakpoint that is hit, while the machine stands at it; it may read the machine.
 	Passed func(ctx context.Context, h Hit) error
+	// FewPoints says that the stub takes four breakpoints and no more (KVM).
+	FewPoints bool
 	// Until is init, console or the name of a symbol.
 	Until string
 	// Marker is the text that our init prints. With Linger the boot goes on after it, to the guest's own shutdown.
@@ -120,9 +122,14 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 	}
 	w := &watch{in: in, points: points(in.Symbols, in.Until)}
 	if slices.ContainsFunc(w.points, func(p point) bool { return p.until }) { // it may be among the first things
-		if err := w.insert(ctx, 0); err != nil {
+		put := w.scatter
+		if in.FewPoints { // at least where it is without KASLR
+			put = func(ctx context.Context) error { return w.insert(ctx, 0) }
+		}
+		if err := put(ctx); err != nil {
 			return Stop{}, err
 		}
+		w.scattered = !in.FewPoints
 	}
 	if err := in.Stub.Continue(ctx); err != nil {
 		return Stop{}, lost(err)
@@ -155,6 +162,7 @@ type watch struct {
 
 	placement *guest.Placement
 	inserted  bool   // the points are in the stub
+	scattered bool   // the point of --until is, for every slide
 	slide     uint64 // at which they were inserted
 	log       Log
 	logHead   uint64
@@ -252,7 +260,7 @@ func (w *watch) look(ctx context.Context) error {
 	w.locate()
 	w.readLog()
 	w.readConsole()
-	if w.placement != nil && (w.inserted || w.begun()) {
+	if w.placement != nil && (w.inserted || w.scattered || w.begun()) {
 		if err := w.arm(ctx); err != nil {
 			return err
 		}
