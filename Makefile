@@ -7,7 +7,7 @@ GO     ?= go
 KCATCH := bin/kcatch
 PREFIX ?= /usr/local
 
-.PHONY: all build boot test check fixtures deps test-deps bench fuzz install clean
+.PHONY: all build boot test check fixtures deps test-deps bench fuzz faults install clean
 
 all: build
 
@@ -43,6 +43,10 @@ check:
 
 test: check fixtures
 	@$(GO) test -race -timeout 30m ./...
+
+# The whole fault corpus: some 150 boots, of which the hangs take 50 s each. ARGS="--only 'early-*'" takes a part.
+faults: fixtures build
+	@$(KCATCH) faults $(ARGS)
 
 bench: fixtures build
 	@$(GO) run ./internal/bench

@@ -4,6 +4,7 @@
 // Usage:
 //
 //	kcatch boot [TREE] [flags]     build, boot, verdict
+//	kcatch faults [flags]          boot the fault corpus, count the right verdicts
 //	kcatch config [flags]          the settings in force, and where each comes from
 //	kcatch completion SHELL        shell completion for bash, zsh or fish
 //	kcatch help [VERB]
