@@ -34,7 +34,7 @@ func Check(ctx context.Context, list []faults.Fault, cache string) error {
 }
 
 // Run boots the faults in their order, and tells each of every row as it is known. A kernel is built when the first fault
-// on it comes; the others find it in the cache. What belongs to the fault alone (it does not build, the kernel could not be
+// on it comes; the others find it in the cache. p is told of the builds, and of each fault as a stage. What belongs to the fault alone (it does not build, the kernel could not be
 // judged) makes a wrong row; an interrupt and what is wrong with this machine end the run, and what was counted before
 // comes with the error. The artifacts of right ones are removed, those of wrong ones stay.
 func Run(ctx context.Context, list []faults.Fault, cache string, p harness.Progress, each func(verdict.FaultRow)) (verdict.Faults, error) {
@@ -43,28 +43,26 @@ func Run(ctx context.Context, list []faults.Fault, cache string, p harness.Progr
 	if err != nil {
 		return all, err
 	}
-	built := map[string]Files{}
+	kernels := map[string]made{}
 	for _, f := range grouped(list) {
-		files, ok := built[f.On.Name]
+		m, ok := kernels[f.On.Name]
 		if !ok {
-			files, err = s.files(ctx, f.On, p)
-			if err != nil && fatal(ctx, err) {
-				return all, err
-			}
-			if err == nil {
-				built[f.On.Name] = files
-			}
+			m.files, m.err = s.files(ctx, f.On, p)
+			kernels[f.On.Name] = m
 		}
 		row := verdict.FaultRow{Name: f.Name, Expected: Expected(f.Want), Got: "no verdict"}
+		err := m.err
 		if err == nil {
-			err = s.one(ctx, f, files, p, &row)
+			if p.Stage != nil {
+				p.Stage("fault", f.Name)
+			}
+			err = s.one(ctx, f, m.files, &row)
+		}
+		if err != nil && fatal(ctx, err) {
+			return all, err
 		}
 		if err != nil {
-			if fatal(ctx, err) {
-				return all, err
-			}
 			row.Right, row.Why = false, []string{err.Error()}
-			err = nil
 		}
 		all.Add(row)
 		if each != nil {
@@ -72,6 +70,12 @@ func Run(ctx context.Context, list []faults.Fault, cache string, p harness.Progr
 		}
 	}
 	return all, nil
+}
+
+// made is a kernel that was built or found, or why it was not: that is found out once.
+type made struct {
+	files Files
+	err   error
 }
 
 // grouped puts faults on one kernel together, kernels in the order in which they come first.
@@ -94,7 +98,7 @@ func fatal(ctx context.Context, err error) bool {
 }
 
 // one boots a fault and fills in its row.
-func (s store) one(ctx context.Context, f faults.Fault, files Files, p harness.Progress, row *verdict.FaultRow) error {
+func (s store) one(ctx context.Context, f faults.Fault, files Files, row *verdict.FaultRow) error {
 	files, err := s.edited(f, files)
 	if err != nil {
 		return err
@@ -102,7 +106,7 @@ func (s store) one(ctx context.Context, f faults.Fault, files Files, p harness.P
 	plan := Plan(f, files)
 	plan.Cache = s.cache
 	begin := time.Now()
-	r, err := harness.Boot(ctx, plan, p)
+	r, err := harness.Boot(ctx, plan, harness.Progress{})
 	row.Seconds = time.Since(begin).Seconds()
 	if err != nil {
 		return err
