@@ -130,7 +130,7 @@ func (m *Module) ORC(mem Memory) (ORCTable, bool) {
 		return ORCTable{}, false
 	}
 	c := cursor{mem: mem}
-	t := ORCTable{Base: m.orcIPs, IPs: c.bytes(m.orcIPs, 4*int(m.numORCs)), Rows: c.bytes(m.orcRows, orcRow*int(m.numORCs))}
+	t := ORCTable{Base: m.orcIPs, IPs: c.table(m.orcIPs, 4*int(m.numORCs)), Rows: c.table(m.orcRows, orcRow*int(m.numORCs))}
 	return t, c.err == nil
 }
 
@@ -140,6 +140,6 @@ func (m *Module) Bugs(mem Memory, layout BugLayout) (BugTable, bool) {
 		return BugTable{}, false
 	}
 	c := cursor{mem: mem}
-	t := BugTable{Addr: m.bugList, Data: c.bytes(m.bugList, layout.Size*int(m.numBugs)), Layout: layout, Strings: mem}
+	t := BugTable{Addr: m.bugList, Data: c.table(m.bugList, layout.Size*int(m.numBugs)), Layout: layout, Strings: mem}
 	return t, c.err == nil
 }

@@ -54,7 +54,7 @@ func (m *Module) Symbols(mem Memory) ModuleSymbols {
 	if c.err != nil || n > maxSymbols {
 		return s
 	}
-	b := c.bytes(table, symSize*int(n))
+	b := c.table(table, symSize*int(n))
 	if c.err != nil {
 		return s
 	}

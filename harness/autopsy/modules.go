@@ -29,6 +29,12 @@ type modulesOf struct {
 	err  error
 }
 
+// inModuleArea reports whether modules may be at an address: behind the kernel's 512 MiB (1 GiB with CONFIG_RANDOMIZE_BASE), up
+// to MODULES_END (arch/x86/include/asm/pgtable_64_types.h).
+func inModuleArea(addr uint64) bool {
+	return addr >= 0xffffffffa0000000 && addr < 0xffffffffff000000
+}
+
 // image is the kernel's code and its modules', for a walk.
 func image(k *unwind.Kernel, mods *kernel.Modules) unwind.Image {
 	loaded := mods.Images(k)

@@ -197,7 +197,7 @@ func (s *Scene) unwind(c *Chain, mem linux.Memory) {
 	mods := s.loadedModules(c.Regs)
 	code := image(k, mods)
 	trace := unwind.Walk(unwind.NewState(c.Regs), mem, code)
-	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, place: *s.Placement, mem: mem, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
+	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, untold: s.modules.err != nil, place: *s.Placement, mem: mem, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
 	sym.chain(c, trace)
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()

@@ -23,6 +23,7 @@ type symbolizer struct {
 	kernel *unwind.Kernel
 	image  unwind.Image // the kernel and its modules
 	mods   *kernel.Modules
+	untold bool // there are modules, but where they are is not known
 	mem    linux.Memory
 	hits   []watch.Hit
 	cr2    uint64
@@ -87,6 +88,9 @@ func (s *symbolizer) frames(f unwind.Frame) []verdict.Frame {
 	}
 	if !ok {
 		base.Reason = "not in the kernel's code"
+		if s.untold && inModuleArea(f.PC.Addr) {
+			base.Reason = "in a module, as it seems"
+		}
 		return []verdict.Frame{base}
 	}
 	return locate(s.file.File, vmlinux.Addr(link), f.PC, base)
@@ -113,7 +117,7 @@ func locate(file *vmlinux.File, at vmlinux.Addr, pc unwind.PC, base verdict.Fram
 // trap reads the exception frame that f was interrupted by. entered is the handler's entry code.
 func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 	t := Trap{PtRegs: f.PtRegs, PC: f.PC.Addr, CR2: s.cr2, Early: entered == "early_idt_handler_common" || entered == "early_idt_handler_array"}
-	t.WildPC = !s.image.IsText(f.PC.Addr)
+	t.WildPC = !s.image.IsText(f.PC.Addr) && !(s.untold && inModuleArea(f.PC.Addr))
 	if f.PtRegs != 0 {
 		if p, err := linux.ReadPtRegs(s.mem, f.PtRegs); err == nil {
 			// Entry code of the real IDT takes the error code out of pt_regs and leaves -1 (idtentry_body, entry_64.S).

@@ -89,7 +89,7 @@ func (s *Scene) taskChain(t linux.Task, space guest.Space) Chain {
 	mods := s.loadedModules(s.Registers[0])
 	code := image(k, mods)
 	trace := unwind.Walk(start, space, code)
-	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, place: *s.Placement, mem: space}
+	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, untold: s.modules.err != nil, place: *s.Placement, mem: space}
 	sym.chain(&c, trace)
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()
