@@ -7,7 +7,7 @@ GO     ?= go
 KCATCH := bin/kcatch
 PREFIX ?= /usr/local
 
-.PHONY: all build boot test check fixtures deps test-deps bench fuzz faults install clean
+.PHONY: all build boot test check fixtures deps test-deps bench campaign fuzz faults install clean
 
 all: build
 
@@ -50,6 +50,10 @@ faults: fixtures build
 
 bench: fixtures build
 	@$(GO) run ./internal/bench
+
+# Half an hour: hundreds of boots on a busy host, every verdict counted. Its table goes into docs/reliability.md.
+campaign: fixtures
+	@$(GO) run ./internal/campaign -o docs/reliability.md
 
 FUZZTIME ?= 1m
 fuzz:
