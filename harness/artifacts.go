@@ -101,7 +101,7 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 	if b.kernel != nil {
 		r.Kernel.Release, r.Kernel.BuildID = b.kernel.Release(), b.kernel.BuildID()
 	}
-	r.Notes = append(r.Notes, b.symbolNotes()...)
+	r.Notes = append(append(r.Notes, b.symbolNotes()...), b.coreNotes(r)...)
 	if r.Class == verdict.TripleFault && r.Stage == verdict.Decompressor {
 		if need := b.needsMemory(); need > b.plan.Memory {
 			r.Details = append(r.Details, fmt.Sprintf("the kernel's header asks for %d MiB to be unpacked, the machine has %d: give it more with --memory",

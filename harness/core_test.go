@@ -1,12 +1,15 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"kcatch/harness/verdict"
 	"kcatch/internal/fixtures"
 )
 
@@ -28,10 +31,18 @@ func TestDrgnReadsTheCore(t *testing.T) {
 	python := "/usr/bin/python3" // Debian's own, which has Debian's drgn
 	err := exec.Command(python, "-c", "import drgn").Run()
 	fixtures.Need(t, err == nil, "python3-drgn", "make test-deps")
-	for _, tc := range []struct{ fixture, append string }{{fixtures.Seed61, ""}, {fixtures.Seed612, ""}, {fixtures.Faults61, "kcatch_fault=late-bug"}} {
-		t.Run(tc.fixture, func(t *testing.T) {
+	for _, tc := range []struct {
+		fixture, append, machine string
+		memory                   uint64
+		cpus                     int
+	}{
+		{fixtures.Seed61, "", "q35", 256 << 20, 1}, {fixtures.Seed612, "", "q35", 256 << 20, 1},
+		{fixtures.Faults61, "kcatch_fault=late-bug", "q35", 256 << 20, 1}, {fixtures.Faults61, "kcatch_fault=late-bug", "pc", 256 << 20, 4},
+		{fixtures.Seed61, "", "microvm", 6 << 30, 2}, {fixtures.Faults61, "kcatch_fault=late-bug", "q35", 6 << 30, 2}, // RAM on both sides of 4 GiB
+	} {
+		t.Run(fmt.Sprintf("%s/%s/%dM/%d", tc.fixture, tc.machine, tc.memory>>20, tc.cpus), func(t *testing.T) {
 			p := plan(t, fixtures.Find(t, tc.fixture))
-			p.Append = tc.append
+			p.Append, p.Machine, p.Memory, p.CPUs = tc.append, tc.machine, tc.memory, tc.cpus
 			r := boots(t, p)
 			out, err := exec.Command(python, "-c", drgnScript, r.Artifacts.VMCore, p.Vmlinux, r.Cause.Exception.PtRegs.String()).CombinedOutput()
 			if err != nil {
@@ -43,7 +54,7 @@ func TestDrgnReadsTheCore(t *testing.T) {
 			}
 			var want []string
 			at := false
-			for _, f := range r.CPUs[0].Frames {
+			for _, f := range r.CPUs[dead(r)].Frames {
 				if at = at || f.Cause; at {
 					want = append(want, f.Function)
 				}
@@ -68,5 +79,29 @@ func TestGoodBootsLeaveNoCore(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(p.Out, coreName)); err == nil {
 		t.Error("a core is left")
+	}
+}
+
+// dead is the index of the vCPU with the frame at fault.
+func dead(r verdict.Result) int {
+	return max(0, slices.IndexFunc(r.CPUs, func(c verdict.CPU) bool {
+		return slices.ContainsFunc(c.Frames, func(f verdict.Frame) bool { return f.Cause })
+	}))
+}
+
+// TestCoreNotes: the report says when crash will not open the core. What it says was seen with crash 8.0.2.
+func TestCoreNotes(t *testing.T) {
+	for _, tc := range []struct{ fixture, append, note string }{
+		{fixtures.Seed61, "", "vmcore: crash does not open it, because the memory allocator was not up yet; drgn does"},
+		{fixtures.Seed612, "", "vmcore: crash 8.0.2 does not know kernels of 6.4 and later; drgn does"},
+		{fixtures.Faults61, "kcatch_fault=late-panic", "vmcore: it is of the entry of panic()"},
+		{fixtures.Faults61, "kcatch_fault=late-bug", ""},
+	} {
+		p := plan(t, fixtures.Find(t, tc.fixture))
+		p.Append = tc.append
+		notes := strings.Join(boots(t, p).Notes, "\n")
+		if tc.note != "" && !strings.Contains(notes, tc.note) || tc.note == "" && strings.Contains(notes, "vmcore") {
+			t.Errorf("%s %s: notes %q, want %q", tc.fixture, tc.append, notes, tc.note)
+		}
 	}
 }
