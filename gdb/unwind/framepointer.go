@@ -26,9 +26,11 @@ type Prologue struct {
 //	f3 0f 1e fa        endbr64                (CONFIG_X86_KERNEL_IBT)
 //	e8 xx xx xx xx     call __fentry__        (or its nop)
 //	55                 push %rbp
+//	...                instructions that touch neither: gcc 12 puts the copies of arguments here
 //	48 89 e5           mov %rsp,%rbp
 //
-// ok is false when the function keeps no frame pointer.
+// ok is false when the function keeps no frame pointer. What stands between is not decoded: three bytes of it that look
+// like the mov by chance have not been seen.
 func ParsePrologue(code []byte) (p Prologue, ok bool) {
 	at := 0
 	skip := func(prefix []byte, n int) bool {
@@ -46,11 +48,14 @@ func ParsePrologue(code []byte) (p Prologue, ok bool) {
 		return Prologue{}, false
 	}
 	p.Pushed = uint64(at)
-	if !skip(movRBP, 3) && !skip(movRBP8B, 3) {
-		return Prologue{}, false
+	set := -1
+	for _, mov := range [...][]byte{movRBP, movRBP8B} {
+		if n := bytes.Index(code[at:], mov); n >= 0 && (set < 0 || n < set) {
+			set = n
+		}
 	}
-	p.Set = uint64(at)
-	return p, true
+	p.Set = uint64(at + set + len(movRBP))
+	return p, set >= 0
 }
 
 // FramePointerRow describes the code offset bytes into a function of a frame-pointer kernel. Before the frame is

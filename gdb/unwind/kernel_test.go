@@ -132,6 +132,23 @@ func TestFramePointerRow(t *testing.T) {
 	}
 }
 
+// TestScheduledPrologue: functions of a frame-pointer kernel, 6.1 by gcc 12, as gdb disassembles them.
+func TestScheduledPrologue(t *testing.T) {
+	for name, tc := range map[string]struct {
+		code []byte
+		want Prologue
+	}{
+		// push %rbp; xor %eax,%eax; mov %rsp,%rbp; push %r14
+		"panic": {[]byte{0x55, 0x31, 0xc0, 0x48, 0x89, 0xe5, 0x41, 0x56}, Prologue{1, 6}},
+		// push %rbp; xor %r9d,%r9d; mov $0xffffffff81a11600,%rdi; mov %rsp,%rbp; push %r15
+		"start_kernel": {[]byte{0x55, 0x45, 0x31, 0xc9, 0x48, 0xc7, 0xc7, 0x00, 0x16, 0xa1, 0x81, 0x48, 0x89, 0xe5, 0x41, 0x57}, Prologue{1, 14}},
+	} {
+		if p, ok := ParsePrologue(tc.code); !ok || p != tc.want {
+			t.Errorf("%s: %+v, %v; want %+v", name, p, ok, tc.want)
+		}
+	}
+}
+
 func TestEndsInCall(t *testing.T) {
 	tests := []struct {
 		code []byte
