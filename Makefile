@@ -7,7 +7,7 @@ GO     ?= go
 KCATCH := bin/kcatch
 PREFIX ?= /usr/local
 
-.PHONY: all build boot test check fixtures deps test-deps bench campaign fuzz faults install clean
+.PHONY: all build boot test check fixtures deps test-deps bench campaign matrix faults fuzz install clean
 
 all: build
 
@@ -54,6 +54,10 @@ bench: fixtures build
 # Half an hour: hundreds of boots on a busy host, every verdict counted. Its table goes into docs/reliability.md.
 campaign: fixtures
 	@$(GO) run ./internal/campaign -o docs/reliability.md
+
+# Every shape of kernel and vmlinux, by hand; ARGS=-build also those that have to be built, which takes an hour.
+matrix: fixtures
+	@$(GO) run ./internal/matrix $(ARGS)
 
 FUZZTIME ?= 1m
 fuzz:

@@ -165,13 +165,13 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		p.hits++
 		hit := Hit{Symbol: p.symbol, CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)}
 		w.hits = append(w.hits, hit)
-		if p.symbol == "panic" && w.panicHit.IsZero() {
-			w.panicHit = time.Now()
-		}
 		if w.in.Passed != nil {
 			if err := w.in.Passed(ctx, hit); err != nil {
 				return err
 			}
+		}
+		if p.symbol == "panic" && w.panicHit.IsZero() {
+			w.panicHit = time.Now() // when it goes on: to look at a large machine takes seconds
 		}
 		w.sharpTo = time.Now().Add(sharp)
 		w.progress()
