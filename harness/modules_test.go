@@ -202,3 +202,25 @@ func TestModulesOfAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// hasChain checks that the chain with the cause goes on outward with these functions, in this order, others between.
+func hasChain(t *testing.T, r verdict.Result, want string) {
+	t.Helper()
+	for _, cpu := range r.CPUs {
+		at := slices.IndexFunc(cpu.Frames, func(f verdict.Frame) bool { return f.Cause })
+		if at < 0 {
+			continue
+		}
+		left := strings.Fields(want)
+		for _, f := range cpu.Frames[at+1:] {
+			if len(left) > 0 && f.Function == left[0] {
+				left = left[1:]
+			}
+		}
+		if len(left) > 0 {
+			t.Errorf("the chain lacks %q:\n%s", left, chainText(cpu.Frames))
+		}
+		return
+	}
+	t.Error("no chain has the cause")
+}
