@@ -93,7 +93,7 @@ func TestPayloadFormats(t *testing.T) {
 		size   bool
 	}{
 		{Gzip, "gzip -n -f -9 -c", false}, {Bzip2, "bzip2 -9 -c", true}, {LZMA, "xz --format=lzma -9 -c", true}, {XZ, "xz --check=crc32 --x86 --lzma2=dict=32MiB -c", true},
-		{LZ4, "lz4 -l -9 -c", true}, {Zstd, "zstd -19 -q -c", true}, {Plain, "cat", false},
+		{LZ4, "lz4 -l -9 -c", true}, {Zstd, "zstd -19 -q -c", true}, {LZO, "lzop -9", true}, {Plain, "cat", false},
 	} {
 		t.Run(c.format.String(), func(t *testing.T) {
 			tool, _, _ := strings.Cut(c.cmd, " ")
@@ -163,6 +163,48 @@ func TestRealBzImage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnpack: the payload is the whole vmlinux without symbols; packed by lzop (1.04) it comes back the same.
+func TestUnpack(t *testing.T) {
+	b, err := ReadBzImage(fixtures.Find(t, fixtures.Seed61).BzImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, err := b.Unpack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := elf.NewFile(bytes.NewReader(kernel))
+	if err != nil || f.Section(".orc_unwind") == nil || f.Section(".symtab") != nil {
+		t.Fatalf("%v: no stripped vmlinux", err)
+	}
+	lzop, err := exec.LookPath("lzop")
+	fixtures.Need(t, err == nil, "lzop", "make test-deps")
+	cmd := exec.Command(lzop, "-9")
+	cmd.Stdin = bytes.NewReader(kernel)
+	packed, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newLZOPayload(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, kernel) {
+		t.Errorf("%d bytes, %v; want %d", len(got), err, len(kernel))
+	}
+}
+
+// FuzzLZO1X: damaged blocks are errors, or no longer than they say.
+func FuzzLZO1X(f *testing.F) {
+	f.Add([]byte{0x14, 'a', 'b', 'c', 0x20, 0x05, 0x00, 0x00, 0x11, 0x00, 0x00}, 100)
+	f.Fuzz(func(t *testing.T, src []byte, size int) {
+		size &= lzoBlock - 1
+		if out, err := unpackLZO1X(nil, src, size); err == nil && len(out) != size {
+			t.Fatalf("%d bytes of %d", len(out), size)
+		}
+	})
 }
 
 func TestNotABzImage(t *testing.T) {

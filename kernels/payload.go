@@ -20,8 +20,7 @@ import (
 // Format is how a boot image's payload is compressed.
 type Format uint8
 
-// The formats that the kernel can be built with (KERNEL_GZIP and so on). LZO and an uncompressed payload are recognised,
-// LZO is not decoded: no distribution uses it.
+// The formats that the kernel can be built with (KERNEL_GZIP and so on).
 const (
 	Unknown Format = iota
 	Gzip
@@ -135,6 +134,8 @@ func decompress(data []byte, format Format) (io.Reader, error) {
 			return nil, errors.New("bad header")
 		}
 		return lzma.NewReader(bufio.NewReader(src))
+	case LZO:
+		return newLZOPayload(data)
 	case Plain:
 		return src, nil
 	}
