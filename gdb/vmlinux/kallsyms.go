@@ -3,6 +3,7 @@ package vmlinux
 import (
 	"debug/elf"
 	"encoding/binary"
+	"iter"
 	"slices"
 	"strings"
 
@@ -44,17 +45,17 @@ func (f *File) ownSymtab() symtab {
 		if err != nil {
 			return
 		}
-		f.own.table = f.translate(table)
+		f.own.table = f.translate(table.All(), table.Count)
 	})
 	return f.own.table
 }
 
-// translate writes a table as entries of .symtab. What .symtab has and kallsyms has not: code symbols become functions,
+// translate writes a table of about count symbols as entries of .symtab. What .symtab has and kallsyms has not: code symbols become functions,
 // marks of the linker script stay without type and size, a size reaches to the next address that has a symbol, and no
 // further than the section. Variables that a table of functions only (CONFIG_KALLSYMS_ALL=n) lacks are added where
 // they can be found.
-func (f *File) translate(table *kallsyms.Table) symtab {
-	t := symtab{entries: make([]byte, 0, (table.Count+2)*symSize), names: make([]byte, 1, table.Count*24)}
+func (f *File) translate(symbols iter.Seq[kallsyms.Symbol], count int) symtab {
+	t := symtab{entries: make([]byte, 0, (count+8)*symSize), names: make([]byte, 1, count*24+1)}
 	places := f.places()
 	known := make(map[string]bool) // the landmarks
 	marks := f.landmarks()
@@ -85,7 +86,7 @@ func (f *File) translate(table *kallsyms.Table) symtab {
 		t.entries = binary.LittleEndian.AppendUint64(e, 0)
 		t.names = append(append(t.names, s.Name...), 0)
 	}
-	for s := range table.All() {
+	for s := range symbols {
 		if len(s.Name) == 0 {
 			continue
 		}
