@@ -9,7 +9,7 @@
 // before a return address, not the return address; and a file that nobody truncates while it is open. The bytes that
 // methods return belong to the mapping: do not write to them, and do not use them after Close.
 //
-// What it does not do: it reads no memory, evaluates no expression, knows no modules, follows no debug link, and does
+// What it does not do: it reads no memory, evaluates no expression, follows no debug link, and does
 // not apply the .rela.debug_* sections that CONFIG_RELOCATABLE leaves in some ET_EXEC files (their contents are
 // relocated already).
 //
