@@ -146,7 +146,7 @@ func moduleOracle(t *testing.T, path string, frames []verdict.Frame) {
 		var want bytes.Buffer
 		for line := range strings.Lines(string(out)) {
 			place, _, _ := strings.Cut(strings.TrimSpace(line), " (discriminator")
-			fmt.Fprintln(&want, place)
+			fmt.Fprintln(&want, strings.TrimPrefix(place, filepath.Dir(path)+"/"))
 		}
 		if got.String() != want.String() {
 			t.Errorf("%s+0x%x is\n%saddr2line says\n%s", section, addr, &got, &want)

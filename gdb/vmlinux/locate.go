@@ -12,6 +12,7 @@ type Location struct {
 	Line     int    // 0 is unknown
 	Column   int    // 1-based, 0 is unknown
 	Inline   bool   // inlined into the next location; false for the last
+	Outside  bool   // File is relative to the directory of a module that was built outside of the kernel tree
 }
 
 // Reason is why an address could not be located.
@@ -96,7 +97,7 @@ func (f *File) locateIn(u *unit, tree *sourceTree, a Addr) ([]Location, error) {
 	if row, ok := lines.at(a); ok {
 		at.Line, at.Column = int(row.line), int(row.column)
 		if row.file >= 0 {
-			at.File = tree.relative(u, lines.names[row.file].Name)
+			at.File, at.Outside = tree.relative(u, lines.names[row.file].Name)
 		}
 	}
 	if u.assembly() {
@@ -121,7 +122,8 @@ func (f *File) locateIn(u *unit, tree *sourceTree, a Addr) ([]Location, error) {
 		at.Function = u.sourceName(e)
 		at.Inline = i < len(chain)-1
 		locs = append(locs, at)
-		at = Location{File: lines.callFile(u, tree, e)}
+		at = Location{}
+		at.File, at.Outside = lines.callFile(u, tree, e)
 		at.Line = intValue(e, dwarf.AttrCallLine)
 		at.Column = intValue(e, dwarf.AttrCallColumn)
 	}
@@ -129,10 +131,10 @@ func (f *File) locateIn(u *unit, tree *sourceTree, a Addr) ([]Location, error) {
 }
 
 // callFile is the file that an inlined function was called from.
-func (t *lineTable) callFile(u *unit, tree *sourceTree, e *dwarf.Entry) string {
+func (t *lineTable) callFile(u *unit, tree *sourceTree, e *dwarf.Entry) (file string, outside bool) {
 	n := intValue(e, dwarf.AttrCallFile)
 	if t == nil || n < 0 || n >= len(t.files) || t.files[n] == nil {
-		return ""
+		return "", false
 	}
 	return tree.relative(u, t.files[n].Name)
 }

@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -57,7 +58,38 @@ func OpenModule(path string, data []byte, loaded func(function string) []uint64,
 	if err := f.relocate(places); err != nil {
 		return nil, err
 	}
+	f.source.module = f.moduleDir()
 	return f, nil
+}
+
+// moduleDir is the directory that a module was built in, ending in "/", when that is outside of the kernel's tree; else empty.
+// Kbuild links NAME.mod.c, which it makes there, behind the module's own files (cmd_ld_ko_o, scripts/Makefile.modfinal); since
+// v6.12 .module-common.c follows.
+func (f *File) moduleDir() string {
+	const last = 4 // units to look at
+	info, err := f.section(".debug_info")
+	if err != nil {
+		return ""
+	}
+	var units []uint64
+	for off := uint64(0); off < uint64(len(info)); {
+		h, _ := parseUnitHeader(info, off) // one that is broken still has its length
+		if h.length == 0 {
+			break
+		}
+		units = append(units, off)
+		off += h.length
+	}
+	for _, off := range units[max(0, len(units)-last):] {
+		u, err := f.loadUnit(off)
+		if err != nil || !strings.HasSuffix(u.name(), ".mod.c") || !path.IsAbs(u.name()) {
+			continue
+		}
+		if rest, _ := f.source.relative(u, u.name()); path.IsAbs(rest) {
+			return strings.TrimSuffix(path.Dir(rest), "/") + "/"
+		}
+	}
+	return ""
 }
 
 // shdrSize is sizeof(Elf64_Shdr).

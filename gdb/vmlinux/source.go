@@ -11,7 +11,8 @@ type sourceTree struct {
 	built   bool
 	prefix  string // of the kernel tree, ending in "/", or empty
 	compDir string
-	version int // DWARF
+	version int    // DWARF
+	module  string // directory of a module outside of the kernel tree, ending in "/", or empty
 }
 
 // treeAnchors are symbols of known files. The second is assembly: where the build maps its own directory away with
@@ -58,9 +59,13 @@ func (f *File) tree() *sourceTree {
 	return t
 }
 
-// relative cuts the object tree or the kernel tree off a file name of unit u: "mm/page_alloc.c". Other names are only cleaned.
-func (t *sourceTree) relative(u *unit, name string) string {
+// relative cuts the object tree or the kernel tree off a file name of unit u: "mm/page_alloc.c"; or the directory of the module
+// that the file is of, and then it is outside. Other names are only cleaned.
+func (t *sourceTree) relative(u *unit, name string) (file string, outside bool) {
 	name = path.Clean(name)
+	if rest, ok := strings.CutPrefix(name, t.module); ok && t.module != "" {
+		return rest, true
+	}
 	prefixes := []string{t.prefix}
 	for _, dir := range []string{u.compDir(), t.compDir} {
 		if dir != "" {
@@ -71,10 +76,10 @@ func (t *sourceTree) relative(u *unit, name string) string {
 	slices.SortFunc(prefixes, func(a, b string) int { return len(b) - len(a) })
 	for _, p := range prefixes {
 		if rest, ok := strings.CutPrefix(name, p); ok && p != "" && p != "/" {
-			return rest
+			return rest, false
 		}
 	}
-	return name
+	return name, false
 }
 
 // TreePrefix is the kernel tree's directory on the machine that built it, ending in "/", or empty where the names in the

@@ -223,7 +223,7 @@ func (s *Scene) cause(c *Chain, f *Finding) *verdict.Cause {
 	}
 	if out.Bug != nil && out.Bug.File != "" {
 		out.Assertion = s.assertion(out.Bug.File, out.Bug.Line)
-	} else if fr.File != "" {
+	} else if fr.File != "" && !fr.Outside {
 		out.Assertion = s.assertion(fr.File, fr.Line)
 	}
 	s.excerpt(out, c, f.Frame)
@@ -305,6 +305,9 @@ func (s *Scene) excerpt(out *verdict.Cause, c *Chain, at int) {
 		at++
 	}
 	f := &c.Frames[at]
+	if f.Outside {
+		return
+	}
 	src, err := s.Source(f.File)
 	if err != nil || f.Line < 1 {
 		return

@@ -72,7 +72,7 @@ func spread(base verdict.Frame, symbol string, locations []vmlinux.Location) []v
 	var out []verdict.Frame
 	for _, l := range locations {
 		v := base
-		v.Function, v.File, v.Line, v.Inline = l.Function, l.File, l.Line, l.Inline
+		v.Function, v.File, v.Line, v.Inline, v.Outside = l.Function, l.File, l.Line, l.Inline, l.Outside
 		if v.Function == "" {
 			v.Function = base.Function
 		}

@@ -126,6 +126,7 @@ type Frame struct {
 	Args      []Arg      `json:"args,omitempty"`
 	Reason    string     `json:"reason,omitempty"` // why there is no name or line
 	Cause     bool       `json:"cause,omitempty"`  // the frame that Cause names
+	Outside   bool       `json:"-"`                // File is relative to a module's own directory, not to the kernel tree
 	Repeat    *Repeat    `json:"repeat,omitempty"` // frames that are left out after this one
 }
 
