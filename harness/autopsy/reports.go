@@ -27,6 +27,10 @@ func (s *Scene) reports(log []linux.Record) []Report {
 	return out
 }
 
+// maxPadding is above the bytes between two functions, in which the kernel's sizes differ from the symbols': it counts to the next
+// symbol (get_symbol_pos(), kernel/kallsyms.c). Functions are aligned to 64 bytes at most (CONFIG_FUNCTION_ALIGNMENT).
+const maxPadding = 64
+
 // add appends the frames of one symbol+offset. A name that the file does not have, or has with another size (a static
 // function of the same name elsewhere), stays a name, and so does one of a module that is not loaded any more.
 func (c *Chain) add(s *Scene, at logPlace, kind unwind.Kind) {
@@ -48,7 +52,7 @@ func (c *Chain) add(s *Scene, at logPlace, kind unwind.Kind) {
 		return
 	}
 	sym, ok := s.Kernel.Symbol(at.Symbol)
-	if !ok || sym.Size != 0 && sym.Size != at.Size {
+	if !ok || sym.Size != 0 && at.Size-sym.Size >= maxPadding {
 		base.Reason = "not in the vmlinux"
 		c.Frames = append(c.Frames, base)
 		return
