@@ -28,8 +28,9 @@ func (s *Scene) reports(log []linux.Record) []Report {
 }
 
 // maxPadding is above the bytes between two functions, in which the kernel's sizes differ from the symbols': it counts to the next
-// symbol (get_symbol_pos(), kernel/kallsyms.c). Functions are aligned to 64 bytes at most (CONFIG_FUNCTION_ALIGNMENT).
-const maxPadding = 64
+// symbol (get_symbol_pos(), kernel/kallsyms.c). Functions are aligned to 64 bytes at most (CONFIG_FUNCTION_ALIGNMENT), and more
+// may have been there: 67 bytes follow do_one_initcall in Debian's 6.12.
+const maxPadding = 128
 
 // add appends the frames of one symbol+offset. A name that the file does not have, or has with another size (a static
 // function of the same name elsewhere), stays a name, and so does one of a module that is not loaded any more.
