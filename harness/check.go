@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"os"
 
 	"kcatch/gdb/decompressor"
 	"kcatch/gdb/kernel"
@@ -15,6 +16,9 @@ import (
 // Check refuses what cannot work, before any download, copy, build or boot: every argument and every file that the plan
 // names. Its errors are usage errors, or infrastructure errors that say what to install.
 func Check(ctx context.Context, plan Plan) error {
+	if err := checkFiles(plan); err != nil {
+		return err
+	}
 	if plan.Build != nil {
 		b := kernels.Builder{Cache: plan.Cache}
 		if err := b.Check(ctx, *plan.Build); err != nil {
@@ -32,6 +36,19 @@ func Check(ctx context.Context, plan Plan) error {
 	}
 	_, err := machine.FindQEMU(plan.QEMU)
 	return err
+}
+
+// checkFiles refuses a file that is none: to open a named pipe waits until somebody writes to it, for ever as a rule, and
+// Ctrl-C does not end that. What is not there is left to who needs it.
+func checkFiles(plan Plan) error {
+	for _, f := range []struct{ flag, path string }{
+		{"--kernel", plan.Kernel}, {"--vmlinux", plan.Vmlinux}, {"--boot-vmlinux", plan.BootVmlinux}, {"--initrd", plan.Initrd},
+	} {
+		if st, err := os.Stat(f.path); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+			return blame.New(blame.Usage, f.flag+": "+f.path+": not a regular file", "")
+		}
+	}
+	return nil
 }
 
 // checkKernel looks at a kernel that is not built here.
