@@ -389,7 +389,7 @@ func hang(e *Evidence) *Finding {
 	for i := range e.Chains {
 		c := &e.Chains[i]
 		k := hangKind(c, e.Stop.Pace)
-		if rank(k) > rank(kind) {
+		if rank(k) > rank(kind) || rank(k) == rank(kind) && irqsOff(c, e.Stop.Pace) > irqsOff(pick, e.Stop.Pace) {
 			pick, kind = c, k
 		}
 	}
@@ -441,16 +441,27 @@ func hangKind(c *Chain, seen watch.Pace) verdict.HangKind {
 	case c.Halted:
 		return verdict.Idle
 	}
-	off := !c.Regs.InterruptsOn()
-	for _, v := range seen.VCPUs {
-		if v.CPU == c.CPU && v.Running > 0 {
-			off = v.IRQsOff > v.Running*9/10
-		}
-	}
-	if off {
+	if irqsOff(c, seen) > mostlyOff {
 		return verdict.SpinIRQsOff
 	}
 	return verdict.Spin
+}
+
+// mostlyOff is the share of samples with interrupts off of a vCPU that has them off for good: the first few may be of the time
+// before. A loop around schedule() comes to 0.9.
+const mostlyOff = 0.98
+
+// irqsOff is that share; without samples, what the last look says.
+func irqsOff(c *Chain, seen watch.Pace) float64 {
+	for _, v := range seen.VCPUs {
+		if v.CPU == c.CPU && v.Running > 0 {
+			return float64(v.IRQsOff) / float64(v.Running)
+		}
+	}
+	if c.Regs.InterruptsOn() {
+		return 0
+	}
+	return 1
 }
 
 func rank(k verdict.HangKind) int {

@@ -104,6 +104,11 @@ func TestJudge(t *testing.T) {
 		{"idle", watch.Stop{Kind: watch.Stuck}, []Chain{on(halted(chainOf(0, "default_idle do_idle cpu_startup_entry rest_init", false)))}, "", verdict.Hang, verdict.Idle, "rest_init", 0},
 		{"the spinning vCPU is blamed, not the idle one", watch.Stop{Kind: watch.TimedOut}, []Chain{on(halted(chainOf(0, "default_idle do_idle", false))), on(chainOf(1, "spinner kthread", false))},
 			"", verdict.Hang, verdict.Spin, "spinner", 1},
+		{"an AP that spins, while the other waits for it in a loop with interrupts mostly off", watch.Stop{Kind: watch.Stuck,
+			Pace: watch.Pace{VCPUs: []watch.VCPUPace{{Running: 1000, IRQsOff: 950}, {CPU: 1, Running: 1000, IRQsOff: 1000}}}},
+			[]Chain{chainOf(0, "__update_load_avg_se schedule native_cpu_up", false), chainOf(1, "spinner start_secondary", false)}, "", verdict.Hang, verdict.SpinIRQsOff, "spinner", 1},
+		{"the last look met an interrupt", watch.Stop{Kind: watch.Stuck, Pace: watch.Pace{VCPUs: []watch.VCPUPace{{Running: 1000, IRQsOff: 20}}}},
+			[]Chain{chainOf(0, "spinner "+boot, false)}, "", verdict.Hang, verdict.Spin, "spinner", 0},
 		{"halted for good", watch.Stop{Kind: watch.Dead}, []Chain{halted(chainOf(0, "(halt stopper "+boot, false))}, "", verdict.Hang, verdict.Halted, "stopper", 0},
 		{"no kernel", watch.Stop{Kind: watch.Stuck}, []Chain{at(Chain{Regs: amd64.Registers{EFLAGS: interruptsOn}}, LowMemory)}, "", verdict.NoKernel, "", "", 0},
 	} {
