@@ -75,9 +75,15 @@ func (t *sourceTree) relative(u *unit, name string) (file string, outside bool) 
 	// The longer first: an object tree may stand inside the kernel tree, or the other way round.
 	slices.SortFunc(prefixes, func(a, b string) int { return len(b) - len(a) })
 	for _, p := range prefixes {
-		if rest, ok := strings.CutPrefix(name, p); ok && p != "" && p != "/" {
-			return rest, false
+		rest, ok := strings.CutPrefix(name, p)
+		if !ok || p == "" || p == "/" {
+			continue
 		}
+		// debug/dwarf joins the compiler's directory and a file name that is absolute, as clang's assembler has them.
+		if inner, ok := strings.CutPrefix("/"+rest, t.prefix); ok && t.prefix != "" {
+			return inner, false
+		}
+		return rest, false
 	}
 	return name, false
 }

@@ -88,6 +88,20 @@ func missing(frames []verdict.Frame) string {
 	return ""
 }
 
+// oracle is the addr2line that knows the compiler's debug information: binutils' misses inlined functions of clang 14's, and
+// LLVM's speaks alike. A kernel says in its banner who built it.
+func oracle(r *verdict.Result) string {
+	for _, l := range r.Log {
+		if strings.HasPrefix(l.Text, "Linux version ") {
+			if strings.Contains(l.Text, "clang version") {
+				return "llvm-addr2line"
+			}
+			break
+		}
+	}
+	return "addr2line"
+}
+
 // agree asks addr2line for every physical frame of the first vCPU, a return address one byte before. first is the first
 // frame that it sees otherwise.
 func agree(ctx context.Context, vmlinux string, r *verdict.Result) (right, all int, first string) {
@@ -104,13 +118,14 @@ func agree(ctx context.Context, vmlinux string, r *verdict.Result) (right, all i
 		}
 		args = append(args, fmt.Sprintf("0x%x", pc))
 	}
-	out, err := exec.CommandContext(ctx, "addr2line", args...).Output()
+	tool := oracle(r)
+	out, err := exec.CommandContext(ctx, tool, args...).Output()
 	if err != nil {
-		return 0, len(ours), "addr2line: " + err.Error()
+		return 0, len(ours), tool + ": " + err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if len(lines) != 2*len(ours) {
-		return 0, len(ours), fmt.Sprintf("addr2line has %d functions, the chain %d", len(lines)/2, len(ours))
+		return 0, len(ours), fmt.Sprintf("%s has %d functions, the chain %d", tool, len(lines)/2, len(ours))
 	}
 	for i, w := range ours {
 		place, _, _ := strings.Cut(lines[2*i+1], " (discriminator")
@@ -119,7 +134,7 @@ func agree(ctx context.Context, vmlinux string, r *verdict.Result) (right, all i
 		case lines[2*i] == function && strings.HasSuffix(place, "/"+tail):
 			right++
 		case first == "":
-			first = fmt.Sprintf("%s; addr2line: %s %s", w, lines[2*i], place)
+			first = fmt.Sprintf("%s; %s: %s %s", w, tool, lines[2*i], place)
 		}
 	}
 	return right, len(ours), first
