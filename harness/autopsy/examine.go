@@ -30,9 +30,7 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 		r.Kernel.PhysBase = verdict.Hex(s.Placement.PhysBase)
 		r.Kernel.CommandLine = s.commandLine()
 	}
-	if e.Stop.Kind == watch.Dead && e.Stop.Marker && shutdown(e) != nil { // after init a halt is as good an end as a power-off
-		e.Stop.Kind = watch.Reached
-	}
+	e.Stop.Kind = ended(e)
 	if e.Stop.Kind != watch.Reached {
 		e = s.firstDeath(e)
 		if s.First == nil && (e.Stop.Kind == watch.Stuck || e.Stop.Kind == watch.TimedOut) {
@@ -49,6 +47,29 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 	r.Verdict, r.Class, r.Stage = verdict.Good, verdict.OK, verdict.Userspace
 	r.CPUs = cpus(e, nil)
 	return r, nil
+}
+
+// ended is how the boot ended, where the chains tell it better than the watch could. After init a halt is as good an end as a
+// power-off, if init is what was asked for. A reset is not, when an exception could not be delivered to the kernel's code and
+// nobody had asked for one; code outside of it (another kernel by kexec, the firmware) is not judged.
+func ended(e *Evidence) watch.Kind {
+	switch stop := e.Stop; {
+	case stop.Kind == watch.Dead && stop.Marker && stop.Until == "init" && shutdown(e) != nil:
+		return watch.Reached
+	case stop.Kind == watch.Reached && stop.Reason == "guest-reset":
+		fault := false
+		for i := range e.Chains {
+			c := &e.Chains[i]
+			if askedFor(c, verdict.Reset, "") != nil || askedFor(c, verdict.Shutdown, "") != nil {
+				return watch.Reached
+			}
+			fault = fault || c.Undeliverable != "" && c.Where == KernelText
+		}
+		if fault {
+			return watch.Shutdown
+		}
+	}
+	return e.Stop.Kind
 }
 
 // firstDeath is the evidence of the first oops or panic, if one was passed, with the log as it is now; else of the stop.

@@ -136,6 +136,33 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestEnded: which ends after init are good ones.
+func TestEnded(t *testing.T) {
+	const reset = "guest-reset"
+	reached := watch.Stop{Kind: watch.Reached, Reason: reset, Marker: true, Until: "init"}
+	for _, tc := range []struct {
+		name  string
+		stop  watch.Stop
+		chain Chain
+		want  watch.Kind
+	}{
+		{"reboot -f", reached, chainOf(0, "native_machine_emergency_restart kernel_restart do_reboot", false), watch.Reached},
+		{"reboot -f by triple fault", reached, without(chainOf(0, "native_machine_emergency_restart kernel_restart do_reboot", false)), watch.Reached},
+		{"a reset by user space", reached, chainOf(0, "write_port vfs_write do_syscall_64", false), watch.Reached},
+		{"a reset out of nowhere, as by another kernel", reached, at(without(Chain{}), Elsewhere), watch.Reached},
+		{"a triple fault", reached, without(chainOf(0, "culprit do_syscall_64", false)), watch.Shutdown},
+		{"halt -f", watch.Stop{Kind: watch.Dead, Marker: true, Until: "init"}, halted(chainOf(0, "stop_this_cpu kernel_halt do_reboot", false)), watch.Reached},
+		{"halt -f before the symbol that was asked for", watch.Stop{Kind: watch.Dead, Marker: true, Until: "f"}, halted(chainOf(0, "stop_this_cpu kernel_halt do_reboot", false)), watch.Dead},
+		{"dead after init", watch.Stop{Kind: watch.Dead, Marker: true, Until: "init"}, halted(chainOf(0, "panic do_exit", false)), watch.Dead},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := ended(&Evidence{Stop: tc.stop, Chains: []Chain{tc.chain}}); got != tc.want {
+				t.Errorf("ended = %d, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestStage(t *testing.T) {
 	known := KernelState{SystemState: -1, Consoles: -1}
 	for _, tc := range []struct {

@@ -75,7 +75,7 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 		for _, cpu := range s.Stop.CPUs {
 			if cpu.Index == c.CPU {
 				c.Halted = cpu.Halted
-				if s.Stop.Kind == watch.Shutdown {
+				if s.Stop.Reason == "guest-reset" { // whether before or after init
 					c.Undeliverable = undeliverable(cpu, regs, guest.NewSpace(s.RAM, regs))
 				}
 				if cpu.Index == 0 {

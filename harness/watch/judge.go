@@ -42,14 +42,15 @@ func (w *watch) initReached(now time.Time) bool {
 }
 
 // shutDown: QEMU froze the machine because the guest reset, powered off or reported a panic. After our init has said
-// that it ran, a shutdown is what was asked for.
+// that it ran, a shutdown is what was asked for, unless a panic came first: with panic=-1 it resets the machine before
+// panicOver has looked.
 func shutDown(w *watch, _ time.Time) (Stop, bool) {
 	switch {
 	case w.event == nil:
 		return Stop{}, false
 	case w.event.Name == "GUEST_PANICKED":
 		return Stop{Kind: Panicked}, true
-	case w.in.Until == "init" && w.initNow():
+	case w.in.Until == "init" && w.initNow() && w.panicAt.IsZero() && w.panicHit.IsZero():
 		return Stop{Kind: Reached, Reason: w.event.Reason}, true
 	}
 	return Stop{Kind: Shutdown, Reason: w.event.Reason}, true
@@ -60,7 +61,7 @@ func (w *watch) initNow() bool {
 	w.readConsole()
 	w.logHead = ^uint64(0)
 	w.readLog()
-	return w.marker || w.in.Marker == "" && !w.initAt.IsZero() && w.panicAt.IsZero()
+	return w.marker || w.in.Marker == "" && !w.initAt.IsZero()
 }
 
 // deadPolls is how many samples in a row must agree that nothing can wake the kernel again.

@@ -118,6 +118,15 @@ func TestJudges(t *testing.T) {
 		{"power-off after init", base(func(w *watch) {
 			w.marker, w.in.Linger, w.event = true, true, event("SHUTDOWN", "guest-shutdown")
 		}), Reached},
+		{"a panic after init that resets the machine at once", base(func(w *watch) {
+			w.marker, w.in.Linger, w.panicHit, w.event = true, true, now, event("SHUTDOWN", "guest-reset")
+		}), Shutdown},
+		{"the same without a breakpoint: its text is in the log", base(func(w *watch) {
+			w.marker, w.in.Linger, w.log, w.event = true, true, &script{lines: []Line{{Text: panicText + ": x"}}}, event("SHUTDOWN", "guest-reset")
+		}), Shutdown},
+		{"another init, and a panic that resets", base(func(w *watch) {
+			w.in.Marker, w.initAt, w.panicHit, w.event = "", now, now, event("SHUTDOWN", "guest-reset")
+		}), Shutdown},
 		{"power-off before init", base(func(w *watch) { w.event = event("SHUTDOWN", "guest-shutdown") }), Shutdown},
 		{"reset", base(func(w *watch) { w.event = event("SHUTDOWN", "guest-reset") }), Shutdown},
 		{"pvpanic", base(func(w *watch) { w.event = event("GUEST_PANICKED", "") }), Panicked},
