@@ -17,6 +17,7 @@ import (
 	"kcatch/harness/verdict"
 	"kcatch/images"
 	"kcatch/internal/blame"
+	"kcatch/internal/shell"
 	"kcatch/kernels"
 )
 
@@ -186,7 +187,7 @@ func (b *boot) name(r *verdict.Result) {
 	}
 	r.Artifacts.Report, r.Artifacts.Result = at("report.txt"), at("result.json")
 	if b.plan.Vmlinux != "" {
-		r.Artifacts.GDBCommand = fmt.Sprintf("gdb -ex 'target remote %s' %s", at("gdb.sock"), b.plan.Vmlinux)
+		r.Artifacts.GDBCommand = fmt.Sprintf("gdb -ex %s %s", shell.Word("target remote "+at("gdb.sock")), shell.Word(b.plan.Vmlinux))
 	}
 }
 

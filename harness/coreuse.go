@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"kcatch/harness/verdict"
+	"kcatch/internal/shell"
 )
 
 // coreNotes say what crash will not do with the core of a death. They were seen with crash 8.0.2, Debian bookworm's; drgn
@@ -22,7 +23,7 @@ func (b *boot) coreNotes(r *verdict.Result) []string {
 	if b.plan.Vmlinux == "" || !b.kernel.HasDWARF() {
 		return []string{"vmcore: crash and drgn need a vmlinux with debug information to read it"}
 	}
-	drgn := fmt.Sprintf("; drgn does: drgn -c %s -s %s", b.artifacts.path(coreName), b.plan.Vmlinux)
+	drgn := fmt.Sprintf("; drgn does: drgn -c %s -s %s", shell.Word(b.artifacts.path(coreName)), shell.Word(b.plan.Vmlinux))
 	var major, minor int
 	_, _ = fmt.Sscanf(b.kernel.Release(), "%d.%d", &major, &minor) // zeros are an old kernel
 	switch {

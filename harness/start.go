@@ -12,6 +12,7 @@ import (
 	"kcatch/harness/machine"
 	"kcatch/images"
 	"kcatch/internal/blame"
+	"kcatch/internal/shell"
 )
 
 // console is the beginning of the guest's command line; what our init needs and the plan's own end follow, and nothing
@@ -104,7 +105,7 @@ if [ "$1" = nokaslr ]; then append="$append nokaslr"; shift; fi
 exec %s \
 	-append "$append" -action reboot=shutdown,shutdown=pause \
 	-chardev socket,id=gdb0,path=gdb.sock,server=on,wait=off -gdb chardev:gdb0 "$@"
-`, machine.ShellQuote(append), spec.ShellCommand())
+`, shell.Word(append), spec.ShellCommand())
 }
 
 // DryRun is the QEMU command line of the plan, as a person would type it. Of a kernel that is yet to be built it names

@@ -3,6 +3,8 @@ package machine
 import (
 	"strconv"
 	"strings"
+
+	"kcatch/internal/shell"
 )
 
 // Argv is QEMU's command line, the program first. It depends on s alone: equal specs give equal arguments.
@@ -29,7 +31,7 @@ func (s Spec) Argv() []string {
 // (Ctrl-A x ends it). It is no part of a run directory, so it works after the run.
 func (s Spec) ShellCommand() string {
 	s.Dir = ""
-	return shell(s.Argv())
+	return commandLine(s.Argv())
 }
 
 type argv []string
@@ -88,24 +90,11 @@ func (s Spec) machine() string {
 // comma doubles commas: in QEMU's key=value lists a comma ends the value (docs: "Comma-separated parameters").
 func comma(path string) string { return strings.ReplaceAll(path, ",", ",,") }
 
-// shell joins args into a line that a POSIX shell takes apart into the same args.
-func shell(args []string) string {
+// commandLine joins args into a line that a POSIX shell takes apart into the same args.
+func commandLine(args []string) string {
 	quoted := make([]string, len(args))
 	for i, a := range args {
-		quoted[i] = quote(a)
+		quoted[i] = shell.Word(a)
 	}
 	return strings.Join(quoted, " ")
-}
-
-// ShellQuote makes one word of a POSIX shell of s.
-func ShellQuote(s string) string { return quote(s) }
-
-func quote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+./:,=@%", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -109,6 +109,21 @@ func death() *verdict.Result {
 	}
 }
 
+// A command that is printed can be pasted, whatever --out was.
+func TestTextQuotesPathsForTheShell(t *testing.T) {
+	r := death()
+	r.Artifacts.QEMUCommand = "/a b/it's/qemu.sh"
+	var b bytes.Buffer
+	if err := Text(&b, r, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`sh '/a b/it'\''s/qemu.sh'` + "\n", `sh '/a b/it'\''s/qemu.sh' nokaslr -S` + "\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, b.String())
+		}
+	}
+}
+
 func TestTextShowsTheDeath(t *testing.T) {
 	var b bytes.Buffer
 	if err := Text(&b, death(), Style{}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"kcatch/harness/verdict"
+	"kcatch/internal/shell"
 )
 
 // logTail is how many of the last log records the text report shows; the artifact directory has them all.
@@ -342,8 +343,9 @@ func (t *text) next(r *verdict.Result) {
 	}
 	t.line("")
 	if r.Artifacts.QEMUCommand != "" {
-		t.line("%s  sh %s", t.style.dim("boot it again "), r.Artifacts.QEMUCommand)
-		t.line("%s  sh %s nokaslr -S", t.style.dim("stop it at 0  "), r.Artifacts.QEMUCommand)
+		script := shell.Word(r.Artifacts.QEMUCommand)
+		t.line("%s  sh %s", t.style.dim("boot it again "), script)
+		t.line("%s  sh %s nokaslr -S", t.style.dim("stop it at 0  "), script)
 	}
 	if r.Artifacts.GDBCommand != "" {
 		t.line("%s  %s", t.style.dim("then in gdb   "), r.Artifacts.GDBCommand)
