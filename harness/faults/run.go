@@ -59,6 +59,7 @@ func Run(ctx context.Context, list []faults.Fault, cache string, p harness.Progr
 			err = s.one(ctx, f, m.files, &row)
 		}
 		if err != nil && fatal(ctx, err) {
+			all.NotRun = len(list) - len(all.Faults)
 			return all, err
 		}
 		if err != nil {

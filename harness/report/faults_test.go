@@ -38,6 +38,10 @@ func TestFaultsTable(t *testing.T) {
 			t.Errorf("got:\n%s\nwant in it:\n%s", got, want)
 		}
 	}
+	f.NotRun = 3
+	if got, want := f.Score(), "1 of 2 right, 3 not run"; got != want {
+		t.Errorf("score of a run that was interrupted: %q, want %q", got, want)
+	}
 	if f.ExitCode() != verdict.ExitBad {
 		t.Errorf("exit code %d with one wrong", f.ExitCode())
 	}

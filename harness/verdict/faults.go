@@ -11,6 +11,7 @@ type Faults struct {
 	Faults []FaultRow `json:"faults"`
 	Right  int        `json:"right"`
 	Wrong  int        `json:"wrong"`
+	NotRun int        `json:"not_run,omitempty"` // those that an interrupt, or an error of this machine, left out
 }
 
 // FaultRow is one fault: what must be said of it, and what was.
@@ -37,7 +38,11 @@ func (f *Faults) Add(row FaultRow) {
 
 // Score is the line under the table.
 func (f *Faults) Score() string {
-	return fmt.Sprintf("%d of %d right", f.Right, f.Right+f.Wrong)
+	score := fmt.Sprintf("%d of %d right", f.Right, f.Right+f.Wrong)
+	if f.NotRun > 0 {
+		score += fmt.Sprintf(", %d not run", f.NotRun)
+	}
+	return score
 }
 
 // ExitCode is 0 when every fault got the verdict that it must get.
