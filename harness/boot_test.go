@@ -217,6 +217,9 @@ func TestNothingIsLeft(t *testing.T) {
 	if err == nil || verdict.ExitFor(err) != verdict.ExitInterrupted {
 		t.Fatalf("a cancelled boot gives %v", err)
 	}
+	if s := Skipped(err); s.Summary != "interrupted" || s.Error.Message != "interrupted" {
+		t.Errorf("the JSON of a cancelled boot says %q, %q", s.Summary, s.Error.Message)
+	}
 	if out, _ := exec.Command("pgrep", "-f", p.Out).Output(); len(out) > 0 {
 		t.Errorf("QEMU is still there: %s", out)
 	}

@@ -141,9 +141,18 @@ func Skipped(err error) verdict.Result {
 	if kind == blame.Unknown {
 		kind = blame.Infrastructure
 	}
+	said := reason(err)
 	return verdict.Result{
-		Schema: verdict.Schema, Verdict: verdict.Skip, Summary: err.Error(), Blame: kind.String(), CPUs: []verdict.CPU{},
+		Schema: verdict.Schema, Verdict: verdict.Skip, Summary: said.Message, Blame: kind.String(), CPUs: []verdict.CPU{},
 		Warnings: []verdict.Warning{}, Log: []verdict.LogLine{},
-		Error: &verdict.Error{Message: err.Error(), Hint: blame.Hint(err)},
+		Error: said,
 	}
+}
+
+// reason is why there is no verdict. What an interrupted step had to say of it ("context canceled") is left out.
+func reason(err error) *verdict.Error {
+	if blame.Of(err) == blame.Interrupted {
+		return &verdict.Error{Message: "interrupted"}
+	}
+	return &verdict.Error{Message: err.Error(), Hint: blame.Hint(err)}
 }

@@ -35,7 +35,7 @@ func Repeat(ctx context.Context, plan Plan, n int, p Progress, each func(i int, 
 		}
 	}
 	if err != nil {
-		all.Error = &verdict.Error{Message: err.Error(), Hint: blame.Hint(err)}
+		all.Error = reason(err)
 	}
 	return all, err
 }
