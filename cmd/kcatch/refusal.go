@@ -7,6 +7,7 @@ import (
 
 	"kcatch/harness/report"
 	"kcatch/internal/blame"
+	"kcatch/internal/nearest"
 )
 
 // maxRefusal is how many lines standard error has at most when there is no verdict, the stages before it included; but a
@@ -50,8 +51,14 @@ func firstLine(s string) string {
 // unknownVerb refuses a word that is no verb, with the nearest one.
 func unknownVerb(root *cobra.Command, word string) error {
 	hint := "kcatch help lists the verbs"
-	if near := root.SuggestionsFor(word); len(near) > 0 {
-		hint = "did you mean kcatch " + near[0] + "?"
+	var verbs []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			verbs = append(verbs, c.Name())
+		}
+	}
+	if near := nearest.Name(word, verbs, 3); near != "" {
+		hint = "did you mean kcatch " + near + "?"
 	}
 	return blame.New(blame.Usage, word+": no such verb", hint)
 }

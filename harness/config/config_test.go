@@ -184,6 +184,7 @@ func TestRefusals(t *testing.T) {
 		{"expect no function", "--expect oops:", "", `--expect: "" is not a function's name`, "early-exception:__SetPageReserved"},
 		{"expect bad function", "--expect oops:a-b", "", `"a-b" is not a function's name`, ""},
 		{"only", "--only x:y", "", `--only: "x" is not a class of death`, ""},
+		{"fail-on far off", "--fail-on zzzzzz", "", `is not a class of death`, "one of early-exception, oops"},
 		{"fail-on", "--fail-on oops,bog", "", `--fail-on: "bog" is not a class of death`, "did you mean bug?"},
 		{"fail-on ok", "--fail-on ok", "", "--fail-on: ok is no death", ""},
 		{"fail-on none and more", "--fail-on none,oops", "", "none and a class", "stands alone"},

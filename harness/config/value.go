@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -212,6 +213,7 @@ func putTimeout(b *Boot, v []string, _ input) error {
 func putFailOn(b *Boot, v []string, in input) error {
 	b.FailOn = []string{}
 	none := false
+	in.classes = slices.DeleteFunc(slices.Clone(in.classes), func(c string) bool { return c == "ok" })
 	for _, c := range strings.Split(strings.Join(v, ","), ",") {
 		switch c = strings.TrimSpace(c); {
 		case c == "none":
