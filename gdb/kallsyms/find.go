@@ -17,6 +17,8 @@ const (
 	maxToken   = 512      // bytes of one token
 	// budget bounds how many names all candidates may cost together: the wrong ones of a real kernel cost a few thousand.
 	budget = 4 << 20
+	// maxTables bounds the token tables that are looked at: the search before each goes through maxNames. A kernel has one.
+	maxTables = 16
 )
 
 // kernelMap is where x86-64 kernels are linked to run (__START_KERNEL_map): relative_base lies above, with KASLR too.
@@ -31,13 +33,14 @@ var digits = []byte("0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00")
 // none. It takes a few milliseconds for 10 MB.
 func Find(data []byte, addr uint64) (*Table, error) {
 	d := image{data: data, skew: int(addr % 8)}
-	left := budget
-	for at := 0; ; {
+	left, tables := budget, 0
+	for at := 0; tables < maxTables; {
 		n := bytes.Index(data[at:], digits)
 		if n < 0 {
-			return nil, ErrNone
+			break
 		}
 		if start, end, tok := d.tokens(at + n); tok != nil {
+			tables++
 			if t := d.names(start, end, tok, &left); t != nil {
 				t.BaseAddr += addr
 				return t, nil
@@ -45,6 +48,7 @@ func Find(data []byte, addr uint64) (*Table, error) {
 		}
 		at += n + len(digits)
 	}
+	return nil, ErrNone
 }
 
 // image is the bytes that are searched. Tables are aligned by their address, not by their place in data.

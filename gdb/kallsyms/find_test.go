@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kcatch/internal/fixtures"
 )
@@ -156,6 +157,27 @@ func TestFindNothing(t *testing.T) {
 		if table, err := Find(data, layouts[0].address); !errors.Is(err, ErrNone) || table != nil {
 			t.Errorf("%s: %v, %v; want none", name, table, err)
 		}
+	}
+}
+
+// TestFindManyTables: a file of nothing but token tables costs a few searches, not one for each.
+func TestFindManyTables(t *testing.T) {
+	var names, index []byte
+	for c := range 256 {
+		index = binary.LittleEndian.AppendUint16(index, uint16(len(names)))
+		if token := byte(c); c >= '0' && c <= '9' {
+			names = append(names, token, 0)
+		} else {
+			names = append(names, "xyz\x00"...) // no zeros in a row, which would be candidates, and those have their own bound
+		}
+	}
+	one := append(names, append(make([]byte, -len(names)&7), index...)...)
+	begin := time.Now()
+	if table, err := Find(bytes.Repeat(one, (16<<20)/len(one)), 0); !errors.Is(err, ErrNone) {
+		t.Errorf("%v, %v; want none", table, err)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("took %s", took)
 	}
 }
 
