@@ -22,7 +22,7 @@ type pace struct {
 // vcpuPace counts the samples of one vCPU.
 type vcpuPace struct {
 	running, halted int
-	irqsOff, user   int // of running
+	irqsOff         int // of running
 	places          map[uint64]int
 }
 
@@ -58,9 +58,6 @@ func (p *pace) sample(cpus []machine.CPUState) {
 		v.running++
 		if !c.InterruptsOn() {
 			v.irqsOff++
-		}
-		if c.CPL == 3 {
-			v.user++
 		}
 		if at := c.RIP / placeSize; v.places[at] > 0 || len(v.places) < maxPlaces {
 			v.places[at]++
