@@ -8,7 +8,8 @@ import (
 // reporting lists the kernel's own machinery for saying that something is wrong. It is never the cause: the cause is
 // the first frame outward that is not in this list. Prefixes end in '*'.
 // Sources: kernel/panic.c, lib/bug.c, mm/debug.c, lib/list_debug.c, arch/x86/kernel/{dumpstack,traps}.c,
-// arch/x86/mm/{extable,fault}.c, include/asm-generic/bug.h (6.1 and 6.12).
+// arch/x86/mm/{extable,fault}.c, include/asm-generic/bug.h; lib/string_helpers.c, mm/usercopy.c, lib/refcount.c, lib/ubsan.c,
+// which say what a checked copy, count or operation found (6.1 and 6.12).
 var reporting = []string{
 	"panic", "vpanic", "check_panic_on_warn", "nmi_panic", "nmi_panic_self_stop", "panic_smp_self_stop", "__stack_chk_fail",
 	"die", "__die", "__die_body", "die_addr", "oops_begin", "oops_end", "oops_enter", "oops_exit", "make_task_dead",
@@ -16,6 +17,8 @@ var reporting = []string{
 	"early_fixup_exception", "do_early_exception", "early_idt_handler_common", "early_idt_handler_array",
 	"halt", "native_halt", "arch_safe_halt", "dump_page", "__dump_page", "dump_stack", "show_regs", "__show_regs",
 	"__list_add_valid", "__list_del_entry_valid", "__list_add_valid_or_report", "__list_del_entry_valid_or_report",
+	"fortify_panic", "__fortify_panic", "__fortify_report", "usercopy_abort", "refcount_warn_saturate",
+	"__ubsan_handle_*", "ubsan_prologue", "ubsan_epilogue",
 	"exc_*", "asm_exc_*", "do_error_trap", "do_trap", "do_trap_no_signal", "page_fault_oops", "no_context",
 	"bad_area_nosemaphore", "__bad_area_nosemaphore", "kernelmode_fixup_or_oops", "do_kern_addr_fault",
 	"do_user_addr_fault", "handle_page_fault", "handle_stack_overflow", "error_entry",
