@@ -111,7 +111,8 @@ func newFile(path string, data []byte) (*File, error) {
 	}
 	ef, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
-		return nil, &blame.Error{Kind: blame.Usage, Msg: fmt.Sprintf("%s: broken or truncated ELF file: %v", path, err), Err: err}
+		return nil, &blame.Error{Kind: blame.Usage, Msg: fmt.Sprintf("%s: broken or truncated ELF file: %v", path, err), Err: err,
+			Hint: "copy it again, or link the kernel again"}
 	}
 	if ef.Class != elf.ELFCLASS64 || ef.Data != elf.ELFDATA2LSB || ef.Machine != elf.EM_X86_64 {
 		return nil, refuse(path, fmt.Sprintf("not an x86-64 ELF file (it is %s %s)", ef.Class, ef.Machine), "")

@@ -60,6 +60,9 @@ func TestOpenRefuses(t *testing.T) {
 			if blame.Of(err) != blame.Usage {
 				t.Errorf("blame %s", blame.Of(err))
 			}
+			if strings.Contains(err.Error(), "broken or truncated") && blame.Hint(err) == "" {
+				t.Errorf("no hint: %v", err)
+			}
 		})
 	}
 	for _, path := range []string{"testdata/none", "testdata", "/dev/null"} {
