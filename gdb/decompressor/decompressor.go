@@ -137,7 +137,12 @@ func (d *Image) Chain(regs amd64.Registers, base uint64, mem Memory) []Frame {
 
 // at names the function at lookup; start is its link address.
 func (d *Image) at(pc, lookup, base uint64) (f Frame, start uint64, ok bool) {
-	s, ok := d.file.SymbolAt(vmlinux.Addr(lookup - base))
+	link := vmlinux.Addr(lookup - base)
+	s, ok := d.file.SymbolAt(link)
+	// The end of .head.text is the nearest label before the first lines of .text, which have none (.Lrelocated in head_64.S).
+	if text, found := d.file.Section(".text"); ok && found && s.Size == 0 && s.Addr < text.Addr && link >= text.Addr {
+		s = vmlinux.Symbol{Name: "_text", Addr: text.Addr}
+	}
 	return Frame{PC: pc, Function: s.Name, Offset: pc - base - uint64(s.Addr), Size: s.Size}, uint64(s.Addr), ok
 }
 

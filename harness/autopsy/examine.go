@@ -170,8 +170,8 @@ func cpus(e *Evidence, instead *Chain) []verdict.CPU {
 	return out
 }
 
-// state is what a vCPU was doing, in words.
-func state(c *Chain) string {
+// doing is whether a vCPU ran, and with interrupts on, in words.
+func doing(c *Chain) string {
 	flags := "interrupts on"
 	if !c.Regs.InterruptsOn() {
 		flags = "interrupts off"
@@ -180,6 +180,11 @@ func state(c *Chain) string {
 	if c.Halted {
 		what = "halted"
 	}
+	return what + " with " + flags
+}
+
+// state is what a vCPU was doing, and where, in words.
+func state(c *Chain) string {
 	in := ""
 	for _, f := range c.Frames {
 		if !f.Inline && f.Function != "" {
@@ -193,7 +198,7 @@ func state(c *Chain) string {
 			in += ", " + c.Where.String()
 		}
 	}
-	return what + " with " + flags + in
+	return doing(c) + in
 }
 
 func registers(c *Chain) *verdict.RegDump {
@@ -253,7 +258,7 @@ func (s *Scene) cause(c *Chain, f *Finding) *verdict.Cause {
 
 // instruction disassembles what trapped and says what memory it touched.
 func (s *Scene) instruction(out *verdict.Cause, t *Trap) {
-	if s.Kernel == nil || s.Placement == nil || t.WildPC {
+	if t.WildPC {
 		return
 	}
 	code := make([]byte, linux.MaxInstruction)
@@ -270,17 +275,18 @@ func (s *Scene) instruction(out *verdict.Cause, t *Trap) {
 	}
 }
 
-// readCode reads the kernel's or a module's instructions at a pc, which is a physical address while the kernel starts.
-func (s *Scene) readCode(p []byte, pc uint64) int {
-	if s.inIdentity(pc) {
-		n, _ := s.RAM.ReadPhysical(p, pc)
-		return n
-	}
+// readCode reads the instructions of the kernel, of a module or of the decompressor at a pc, which is a physical address in the
+// decompressor and while the kernel starts.
+func (s *Scene) readCode(p []byte, pc uint64) (n int) {
 	mem := s.kernelMemory()
-	if s.modules.list.At(pc) != nil {
-		mem = s.modules.list.Memory()
+	switch {
+	case pc>>32 == 0 || s.inIdentity(pc):
+		n, _ = s.RAM.ReadPhysical(p, pc)
+	case s.modules.list.At(pc) != nil:
+		n, _ = s.modules.list.Memory().ReadMemory(p, pc)
+	case mem != nil:
+		n, _ = mem.ReadMemory(p, pc)
 	}
-	n, _ := mem.ReadMemory(p, pc)
 	return n
 }
 

@@ -104,7 +104,11 @@ func exception(e *Evidence) *Finding {
 			if class == "" {
 				continue
 			}
-			f := atTrap(c, &c.Traps[t], class)
+			trap := &c.Traps[t]
+			if class == verdict.Oops && trap.Vector == amd64.InvalidOpcode && trap.Bug == nil && len(e.Reports) > 0 && e.Reports[0].Class == verdict.Bug {
+				class, trap.Bug = verdict.Bug, e.Reports[0].Bug // in a module whose bug table could not be read
+			}
+			f := atTrap(c, trap, class)
 			if t > 0 {
 				f.Notes = append(f.Notes, fmt.Sprintf("its handler faulted in its turn, %d exceptions deep; the outermost is the cause", t+1))
 			}
@@ -393,7 +397,7 @@ func hang(e *Evidence) *Finding {
 			pick, kind = c, k
 		}
 	}
-	f := &Finding{Class: verdict.Hang, Hang: kind, CPU: pick.CPU, Frame: first(pick, waiting)}
+	f := &Finding{Class: verdict.Hang, Hang: kind, CPU: pick.CPU, Frame: first(pick, waiting), Notes: paceNotes(e.Stop)}
 	if kind == verdict.Idle && len(e.Tasks) > 0 { // nobody runs: what init waits for is the cause
 		t := &e.Tasks[0]
 		f.Task, f.Frame = t, first(&t.Chain, waiting)
@@ -412,13 +416,12 @@ func hang(e *Evidence) *Finding {
 	}
 	if e.Stop.Kind == watch.TimedOut {
 		// One look at a kernel that may be slow: what it does now, and no more.
-		f.What = e.Stop.String() + "; then " + state(pick)
+		f.What = fmt.Sprintf("%s; then vCPU %d %s", e.Stop, pick.CPU, state(pick))
 		if f.Frame >= 0 {
-			f.What = e.Stop.String() + "; then in " + place(&pick.Frames[f.Frame])
+			f.What = fmt.Sprintf("%s; then vCPU %d %s in %s", e.Stop, pick.CPU, doing(pick), place(&pick.Frames[f.Frame]))
 		}
 		return f
 	}
-	f.Notes = append(f.Notes, paceNotes(e.Stop)...)
 	what := map[verdict.HangKind]string{
 		verdict.SpinIRQsOff: "spins with interrupts off", verdict.Spin: "runs without getting anywhere",
 		verdict.Idle: "every vCPU is idle", verdict.Halted: "halted with interrupts off"}[kind]

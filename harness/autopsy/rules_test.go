@@ -68,6 +68,8 @@ func TestJudge(t *testing.T) {
 			"", verdict.Oops, "", "culprit", 0},
 		{"BUG", watch.Stop{Kind: watch.Dead}, []Chain{on(bug(chainOf(0, "panic oops_end die asm_exc_invalid_op !culprit do_one_initcall", false)))},
 			"", verdict.Bug, "", "culprit", 0},
+		{"BUG in a module whose bug table is not known", watch.Stop{Kind: watch.Dead}, []Chain{chainOf(0, "oops_begin die exc_invalid_op asm_exc_invalid_op !culprit do_one_initcall", false)},
+			"kernel BUG at mod.c:7!\nRIP: 0010:culprit+0x10/0x20 [mod]", verdict.Bug, "", "culprit", 0},
 		{"panic_on_warn is a panic", watch.Stop{Kind: watch.Dead}, []Chain{on(warn(chainOf(0, "panic check_panic_on_warn __warn report_bug exc_invalid_op asm_exc_invalid_op !culprit do_one_initcall", false)))},
 			"", verdict.Panic, "", "culprit", 0},
 		{"a copy that the checked string functions refuse", watch.Stop{Kind: watch.Dead}, []Chain{on(bug(chainOf(0, "die exc_invalid_op asm_exc_invalid_op !fortify_panic (memcpy culprit do_one_initcall", false)))},
