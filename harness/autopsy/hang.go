@@ -1,0 +1,115 @@
+package autopsy
+
+import (
+	"fmt"
+	"slices"
+
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+)
+
+// hang: nothing ended the boot; it does not go on.
+func hang(e *Evidence) *Finding {
+	if len(e.Chains) == 0 {
+		return nil
+	}
+	pick, kind := &e.Chains[0], verdict.Idle
+	for i := range e.Chains {
+		c := &e.Chains[i]
+		k := hangKind(c, e.Stop.Pace)
+		if rank(k) > rank(kind) || rank(k) == rank(kind) && irqsOff(c, e.Stop.Pace) > irqsOff(pick, e.Stop.Pace) {
+			pick, kind = c, k
+		}
+	}
+	f := &Finding{Class: verdict.Hang, Hang: kind, CPU: pick.CPU, Frame: first(pick, waiting), Notes: paceNotes(e.Stop)}
+	if kind == verdict.Idle && len(e.Tasks) > 0 { // nobody runs: what init waits for is the cause
+		t := &e.Tasks[0]
+		f.Task, f.Frame = t, first(&t.Chain, waiting)
+		f.What = fmt.Sprintf("every vCPU is idle; task %d (%s) waits", t.PID, t.Comm)
+		if e.Stop.Kind == watch.TimedOut {
+			f.What = e.Stop.String() + "; " + f.What
+		}
+		if f.Frame >= 0 {
+			f.What += " in " + place(&t.Chain.Frames[f.Frame])
+		}
+		return f
+	}
+	if pick.Where == LowMemory && len(pick.Frames) == 0 {
+		f.Class, f.Hang, f.What = verdict.NoKernel, "", "the firmware started no kernel"
+		return f
+	}
+	if e.Stop.Kind == watch.TimedOut {
+		// One look at a kernel that may be slow: what it does now, and no more.
+		f.What = fmt.Sprintf("%s; then vCPU %d %s", e.Stop, pick.CPU, state(pick))
+		if f.Frame >= 0 {
+			f.What = fmt.Sprintf("%s; then vCPU %d %s in %s", e.Stop, pick.CPU, doing(pick), place(&pick.Frames[f.Frame]))
+		}
+		return f
+	}
+	what := map[verdict.HangKind]string{
+		verdict.SpinIRQsOff: "spins with interrupts off", verdict.Spin: "runs without getting anywhere",
+		verdict.Idle: "every vCPU is idle", verdict.Halted: "halted with interrupts off"}[kind]
+	f.What = what
+	if f.Frame >= 0 {
+		f.What += " in " + place(&pick.Frames[f.Frame])
+	}
+	return f
+}
+
+// hangKind is what a vCPU does. Of one that executes the samples tell it better than the last look, which may have met it
+// in an interrupt, or in a moment between two.
+func hangKind(c *Chain, seen watch.Pace) verdict.HangKind {
+	switch {
+	case c.Halted && !c.Regs.InterruptsOn():
+		if c.Where == LowMemory { // a parked AP
+			return verdict.Idle
+		}
+		return verdict.Halted
+	case c.Halted:
+		return verdict.Idle
+	}
+	if irqsOff(c, seen) > mostlyOff {
+		return verdict.SpinIRQsOff
+	}
+	return verdict.Spin
+}
+
+// mostlyOff is the share of samples with interrupts off of a vCPU that has them off for good: the first few may be of the time
+// before. A loop around schedule() comes to 0.9.
+const mostlyOff = 0.98
+
+// irqsOff is that share; without samples, what the last look says.
+func irqsOff(c *Chain, seen watch.Pace) float64 {
+	for _, v := range seen.VCPUs {
+		if v.CPU == c.CPU && v.Running > 0 {
+			return float64(v.IRQsOff) / float64(v.Running)
+		}
+	}
+	if c.Regs.InterruptsOn() {
+		return 0
+	}
+	return 1
+}
+
+func rank(k verdict.HangKind) int {
+	return slices.Index([]verdict.HangKind{verdict.Idle, verdict.Spin, verdict.Halted, verdict.SpinIRQsOff}, k)
+}
+
+// paceNotes says how it is known that the guest got nowhere.
+func paceNotes(stop watch.Stop) (notes []string) {
+	p := stop.Pace
+	if p.Watchdog != "" {
+		notes = append(notes, "the kernel's own watchdog says: "+p.Watchdog)
+	}
+	if stop.Kind != watch.Stuck {
+		return notes
+	}
+	text := fmt.Sprintf("no log record, no console output and no new memory in use for %.0f s", stop.Quiet.Seconds())
+	if p.Ticks >= 0 {
+		text += fmt.Sprintf("; %d timer ticks", p.Ticks)
+	}
+	for _, v := range p.VCPUs {
+		text += fmt.Sprintf("; vCPU %d seen running %d times (%d with interrupts off), halted %d", v.CPU, v.Running, v.IRQsOff, v.Halted)
+	}
+	return append(notes, text)
+}

@@ -1,0 +1,91 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"kcatch/internal/blame"
+)
+
+// standStill stops the machine, unless it already stands.
+func (w *watch) standStill(ctx context.Context, kind Kind) error {
+	if !w.in.Stub.Running() {
+		return nil
+	}
+	if w.event != nil { // frozen by QEMU; its stop reply is on the way
+		select {
+		case <-w.in.Stub.Stops():
+			return nil
+		case <-time.After(stopGrace):
+		}
+	}
+	if _, err := w.in.Stub.Interrupt(ctx); err != nil {
+		return lost(err)
+	}
+	if kind == Stuck || kind == TimedOut {
+		return w.settle(ctx)
+	}
+	return nil
+}
+
+// typicalTries bounds how often a hung machine is stopped until it stands where it mostly is.
+const typicalTries = 20
+
+// settle lets a hung machine go on until it does not stand in one of the interrupts that it takes, whose handler is not
+// what hangs. After so many tries it is taken as it stands.
+func (w *watch) settle(ctx context.Context) error {
+	for range typicalTries {
+		cpus, err := w.in.Machine.CPUs(ctx)
+		if err != nil {
+			return lost(err)
+		}
+		if w.since.typical(cpus) {
+			return nil
+		}
+		if err := w.resume(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(tick):
+		}
+		if _, err := w.in.Stub.Interrupt(ctx); err != nil {
+			return lost(err)
+		}
+	}
+	return nil
+}
+
+func (w *watch) gone() bool {
+	select {
+	case <-w.in.Machine.Exited():
+		return true
+	case <-time.After(stopGrace / 4):
+		return false
+	}
+}
+
+// standing looks at a machine that does not run and for which nothing has ended the watch: the reason is on its way, or
+// there is none. Then it is no hang of the kernel's: the stub talks nonsense, or somebody else has stopped the machine.
+func (w *watch) standing(now time.Time) error {
+	if err := w.in.Stub.RunError(); err != nil {
+		if w.gone() {
+			return w.in.Machine.ExitError()
+		}
+		return lost(err)
+	}
+	if w.event == nil && !w.frozenAt.IsZero() && now.Sub(w.frozenAt) >= eventGrace {
+		return blame.New(blame.Infrastructure, fmt.Sprintf("watch: QEMU has stopped the machine and does not say why (gdb stub: %s)", w.frozen.Reason()), "")
+	}
+	return nil
+}
+
+// connectionLost is the error for a peer that hung up: QEMU's own if it ended, else the socket's.
+func (w *watch) connectionLost(to string) error {
+	if w.gone() {
+		return w.in.Machine.ExitError()
+	}
+	return blame.New(blame.Infrastructure, "watch: the connection to QEMU ("+to+") was lost while QEMU runs", "")
+}
