@@ -51,7 +51,7 @@ func locateModule(m *kernel.Module, pc unwind.PC, base verdict.Frame) []verdict.
 	base.Module = m.Name
 	sym, named := m.SymbolAt(at)
 	if named {
-		base.Function = sym.Name
+		nameBySymbol(&base, sym.Name)
 		base.Offset, base.Size = pc.Addr-sym.Addr, sym.Size
 	}
 	locations, err := m.Locate(at)
@@ -73,8 +73,9 @@ func spread(base verdict.Frame, symbol string, locations []vmlinux.Location) []v
 	for _, l := range locations {
 		v := base
 		v.Function, v.File, v.Line, v.Inline, v.Outside = l.Function, l.File, l.Line, l.Inline, l.Outside
+		v.Symbol = ""
 		if v.Function == "" {
-			v.Function = base.Function
+			v.Function, v.Symbol = base.Function, base.Symbol
 		}
 		if !l.Inline && symbol != "" && symbol != v.Function {
 			v.Symbol = symbol

@@ -38,7 +38,8 @@ func (c *Chain) add(s *Scene, at logPlace, kind unwind.Kind) {
 	if at.Symbol == "" {
 		return
 	}
-	base := verdict.Frame{Function: at.Symbol, Module: at.Module, Offset: at.Offset, Size: at.Size, FoundBy: byLog}
+	base := verdict.Frame{Module: at.Module, Offset: at.Offset, Size: at.Size, FoundBy: byLog}
+	nameBySymbol(&base, at.Symbol)
 	if at.Module != "" {
 		m := s.modules.list.Named(at.Module)
 		f, ok := moduleFunction(m, at)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/guest"
@@ -100,7 +101,7 @@ func (s *symbolizer) frames(f unwind.Frame) []verdict.Frame {
 func locate(file *vmlinux.File, at vmlinux.Addr, pc unwind.PC, base verdict.Frame) []verdict.Frame {
 	sym, named := file.SymbolAt(at)
 	if named {
-		base.Function = sym.Name
+		nameBySymbol(&base, sym.Name)
 		base.Offset, base.Size = uint64(at-sym.Addr)+pc.Addr-pc.Lookup(), sym.Size
 	}
 	locations, err := file.Locate(at)
@@ -112,6 +113,15 @@ func locate(file *vmlinux.File, at vmlinux.Addr, pc unwind.PC, base verdict.Fram
 		return []verdict.Frame{base}
 	}
 	return spread(base, sym.Name, locations)
+}
+
+// nameBySymbol names a frame by a symbol alone: the function is the source's name, without what a compiler added to it
+// ("f.constprop.0", "f.cold"), by which the rules know it too.
+func nameBySymbol(f *verdict.Frame, symbol string) {
+	f.Function, f.Symbol = symbol, ""
+	if name, _, ok := strings.Cut(symbol, "."); ok && name != "" {
+		f.Function, f.Symbol = name, symbol
+	}
 }
 
 // trap reads the exception frame that f was interrupted by. entered is the handler's entry code.
