@@ -46,6 +46,15 @@ func (b *boot) openArtifacts() error {
 	return nil
 }
 
+// dropArtifacts removes the directory of a boot whose result is not given, unless it is the user's own: there the next boot
+// writes over what is ours.
+func (b *boot) dropArtifacts() error {
+	if b.plan.Out != "" {
+		return nil
+	}
+	return os.RemoveAll(b.artifacts.dir)
+}
+
 // keptBoots is how many boots without a directory of their own (Plan.Out) are kept: about 1 GB if all died.
 const keptBoots = 50
 

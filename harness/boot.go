@@ -34,8 +34,19 @@ func Boot(ctx context.Context, plan Plan, p Progress) (verdict.Result, error) {
 	return b.run(ctx)
 }
 
-// run boots what has been built.
+// run boots what has been built, and once more when the host may have been the death of it.
 func (b *boot) run(ctx context.Context) (verdict.Result, error) {
+	r, err := b.once(ctx)
+	if !errors.Is(err, errStarved) {
+		return r, err
+	}
+	b.progress.say("the kernel panicked: " + starvedPanic + " A host that is too busy does that to a good one; booting once more")
+	again := boot{plan: b.plan, progress: b.progress, built: b.built, buildTime: b.buildTime, again: true}
+	return again.once(ctx)
+}
+
+// once boots what has been built.
+func (b *boot) once(ctx context.Context) (verdict.Result, error) {
 	if err := b.openArtifacts(); err != nil {
 		return verdict.Result{}, err
 	}
@@ -81,6 +92,7 @@ type boot struct {
 	coreErr error             // of the core that was written then
 	warned  []autopsy.Chain   // the vCPU at each WARN
 	intLog  string            // QEMU's log of exceptions; empty: none
+	again   bool              // it is the second boot, see starved
 
 	searchModules sync.Once // of moduleIndex: the .ko files by the names of their modules
 	moduleIndex   map[string][]kernel.ModuleFile
@@ -255,6 +267,12 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 		return verdict.Result{}, b.ended(unheard("examine", err))
 	}
 	b.complete(&r, stop.After)
+	switch {
+	case b.again:
+		r.Notes = append(r.Notes, starvedNote)
+	case b.starved(&r):
+		return verdict.Result{}, errors.Join(errStarved, b.dropArtifacts())
+	}
 	b.name(&r)
 	r.Timing.Examine = time.Since(begin).Seconds()
 	b.progress.verdict(&r)

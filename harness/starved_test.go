@@ -1,0 +1,52 @@
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"kcatch/harness/machine"
+	"kcatch/harness/verdict"
+	"kcatch/internal/fixtures"
+)
+
+// TestStarvedIsBootedOnceMore: a machine without a timer gives the panic that a host which is too busy gives now and then. It
+// is tried once more, and then believed, with a note; what the user has in --out stays.
+func TestStarvedIsBootedOnceMore(t *testing.T) {
+	p := plan(t, fixtures.Find(t, fixtures.Good61))
+	p.Machine = "q35,pit=off,hpet=off"
+	mine := filepath.Join(p.Out, "notes.txt")
+	if err := os.WriteFile(mine, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := boots(t, p)
+	if r.Class != verdict.Panic || r.Cause == nil || r.Cause.Function != "check_timer" || !slices.Contains(r.Notes, starvedNote) {
+		t.Errorf("class %s, cause %+v, notes %q", r.Class, r.Cause, r.Notes)
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStarved(t *testing.T) {
+	panicked := &verdict.Result{Class: verdict.Panic, Summary: "panic: " + starvedPanic + "  Boot with apic=debug in check_timer()"}
+	for _, tc := range []struct {
+		name  string
+		accel machine.Accel
+		r     *verdict.Result
+		want  bool
+	}{
+		{"under TCG", machine.TCG, panicked, true},
+		{"under KVM the clock is the guest's", machine.KVM, panicked, false},
+		{"another panic", machine.TCG, &verdict.Result{Class: verdict.Panic, Summary: "panic: VFS"}, false},
+		{"only in words", machine.TCG, &verdict.Result{Class: verdict.Oops, Summary: starvedPanic}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := boot{accel: tc.accel}
+			if got := b.starved(tc.r); got != tc.want {
+				t.Errorf("starved = %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
