@@ -27,6 +27,7 @@ type Module struct {
 	of *Modules
 
 	symbols func() linux.ModuleSymbols
+	names   func() map[string][]linux.ModuleSymbol
 	orc     func() *vmlinux.ORC
 	bugs    func() (linux.BugTable, bool)
 	file    func() (*vmlinux.File, error)
@@ -98,6 +99,7 @@ func (m *Modules) module(l linux.Module, files ModuleSource) *Module {
 		}
 		return vmlinux.NewORC(kernel.Version, t.Base, t.IPs, t.Rows)
 	})
+	mod.names = sync.OnceValue(func() map[string][]linux.ModuleSymbol { return mod.symbols().ByName() })
 	mod.bugs = sync.OnceValues(func() (linux.BugTable, bool) {
 		kernel, ok := m.kernel.bugs()
 		if !ok {
@@ -168,7 +170,7 @@ func (m *Modules) Images(kernel *unwind.Kernel) []unwind.Image {
 func (m *Module) SymbolAt(addr uint64) (linux.ModuleSymbol, bool) { return m.symbols().At(addr) }
 
 // Function finds the functions of a name.
-func (m *Module) Function(name string) []linux.ModuleSymbol { return m.symbols().Named(name) }
+func (m *Module) Function(name string) []linux.ModuleSymbol { return m.names()[name] }
 
 // Locate is vmlinux.File.Locate for a run-time address, by the module's .ko. Errors: [ErrNoModuleFile], why a .ko does not
 // serve, and those of Locate.

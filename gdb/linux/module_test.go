@@ -92,7 +92,7 @@ func TestModules(t *testing.T) {
 			t.Errorf("At(0x%x) = %+v, %v; want %+v", c.addr, s, ok, c.want)
 		}
 	}
-	if s := syms.Named("second"); len(s) != 1 || s[0].Addr != testBase+0x1020 {
+	if s := syms.ByName()["second"]; len(s) != 1 || s[0].Addr != testBase+0x1020 {
 		t.Errorf("Named = %+v", s)
 	}
 }

@@ -139,15 +139,15 @@ func (s ModuleSymbols) symbol(e moduleSymbol) (ModuleSymbol, bool) {
 	return found, true
 }
 
-// Named returns the functions of a name; there may be several static ones.
-func (s ModuleSymbols) Named(name string) []ModuleSymbol {
-	var found []ModuleSymbol
+// ByName is all functions by their names; of a name there may be several static ones. It reads every name: ask once.
+func (s ModuleSymbols) ByName() map[string][]ModuleSymbol {
+	all := map[string][]ModuleSymbol{}
 	for _, e := range s.syms {
-		if sym, ok := s.symbol(e); ok && sym.Name == name {
-			found = append(found, sym)
+		if sym, ok := s.symbol(e); ok {
+			all[sym.Name] = append(all[sym.Name], sym)
 		}
 	}
-	return found
+	return all
 }
 
 // All returns every function, by address.
