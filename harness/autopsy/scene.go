@@ -253,7 +253,7 @@ func (s *Scene) region(r amd64.Registers) Region {
 		return LowMemory
 	case pc>>32 == 0:
 		return BootText
-	case pc >= 0xffffffff80000000:
+	case pc >= guest.StartKernelMap:
 		return KernelText
 	}
 	return Elsewhere

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"kcatch/gdb/guest"
 	"kcatch/harness/verdict"
 )
 
@@ -85,9 +86,8 @@ func bySystemState(c *Chain, k KernelState) verdict.Stage {
 // byIDT guesses the stage of a kernel without symbols from its IDTR: the bring-up table has 32 gates in the kernel image,
 // idt_table has 256 there until idt_setup_apic_and_irq_gates() moves it to the CPU entry area (arch/x86/kernel/idt.c).
 func byIDT(k KernelState) verdict.Stage {
-	const kernelMap = 0xffffffff80000000
 	switch {
-	case k.IDT < kernelMap && k.IDT != 0:
+	case k.IDT < guest.StartKernelMap && k.IDT != 0:
 		return verdict.Initcall
 	case k.IDTLimit == 0xfff:
 		return verdict.StartKernel

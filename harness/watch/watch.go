@@ -92,8 +92,6 @@ type Input struct {
 	Timeout time.Duration
 	// Quiet is how long a boot may show no progress before it is a hang; zero is the default of 48 s.
 	Quiet time.Duration
-	// Stage is told when the boot is seen to reach a new stage.
-	Stage func(name string, after time.Duration)
 }
 
 // The watch's own timing. Each is a bound on how late it is, never on how slow a kernel may be.
@@ -319,11 +317,7 @@ func (w *watch) locate() {
 }
 
 func (w *watch) mark(name string) {
-	after := time.Since(w.start)
-	w.marks = append(w.marks, verdict.Mark{Stage: name, Seconds: after.Seconds()})
-	if w.in.Stage != nil {
-		w.in.Stage(name, after)
-	}
+	w.marks = append(w.marks, verdict.Mark{Stage: name, Seconds: time.Since(w.start).Seconds()})
 }
 
 func lost(err error) error {
