@@ -20,24 +20,38 @@ type point struct {
 	out    bool // taken out again
 }
 
-// sharpening are the functions whose entry makes the watch quicker or the report better; nothing depends on them.
+// sharpening are the functions whose entry makes the watch quicker or the report better; nothing depends on them. The least
+// missed is the last.
 //
 //	early_fixup_exception(regs, trapnr)  arch/x86/mm/extable.c: the vector is in RSI, and in no memory later. Seen where
 //	                                     do_early_exception() calls it, for the sake of their pages: see begun
 //	oops_begin()                         arch/x86/kernel/dumpstack.c: every oops and BUG, with its stack still whole
 //	panic()                              kernel/panic.c: before it stops the other vCPUs
-//	__warn()                             kernel/panic.c: every WARN
+//	__warn()                             kernel/panic.c: every WARN; the log has them too
 var sharpening = []struct{ symbol, caller string }{
 	{"early_fixup_exception", "do_early_exception"}, {"oops_begin", ""}, {"panic", ""}, {"__warn", ""},
 }
 
-// points resolves the places to watch in the kernel's own symbols; there are none without a vmlinux.
-func points(k Symbols, until string) []point {
+// fewPoints is how many breakpoints KVM takes: those of the CPU's own debug registers, DR0 to DR3. QEMU answers a fifth with
+// an error (kvm_arch_insert_hw_breakpoint: ENOBUFS, on the wire E22).
+const fewPoints = 4
+
+// points resolves the places to watch in the kernel's own symbols; there are none without a vmlinux. With few there are
+// fewPoints at most, of which one is until's.
+func points(k Symbols, until string, few bool) []point {
 	if k == nil {
 		return nil
 	}
-	var ps []point
+	var ps, last []point
+	if until != "init" && until != "console" {
+		if s, ok := k.Symbol(until); ok {
+			last = append(last, point{symbol: until, link: s.Addr, until: true})
+		}
+	}
 	for _, at := range sharpening {
+		if few && len(ps)+len(last) == fewPoints {
+			break
+		}
 		if s, ok := k.Symbol(at.symbol); ok && at.symbol != until {
 			if call, ok := k.CallSite(at.caller, at.symbol); ok {
 				s.Addr = call
@@ -45,12 +59,7 @@ func points(k Symbols, until string) []point {
 			ps = append(ps, point{symbol: at.symbol, link: s.Addr})
 		}
 	}
-	if until != "init" && until != "console" {
-		if s, ok := k.Symbol(until); ok {
-			ps = append(ps, point{symbol: until, link: s.Addr, until: true})
-		}
-	}
-	return ps
+	return append(ps, last...)
 }
 
 // insert puts the points into the stub for a KASLR slide in bytes.

@@ -116,7 +116,7 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 	if in.Quiet == 0 {
 		in.Quiet = quietLimit
 	}
-	w := &watch{in: in, points: points(in.Symbols, in.Until)}
+	w := &watch{in: in, points: points(in.Symbols, in.Until, in.FewPoints)}
 	if slices.ContainsFunc(w.points, func(p point) bool { return p.until }) { // it may be among the first things
 		put := w.scatter
 		if in.FewPoints { // at least where it is without KASLR
@@ -307,7 +307,7 @@ func (w *watch) locate() {
 	w.mark("kernel")
 	if w.in.Symbols == nil && w.in.LateSymbols != nil {
 		w.in.Symbols = w.in.LateSymbols()
-		w.points = points(w.in.Symbols, w.in.Until)
+		w.points = points(w.in.Symbols, w.in.Until, w.in.FewPoints)
 	}
 	if w.in.OpenLog != nil {
 		if w.log = w.in.OpenLog(*p); w.log != nil {
