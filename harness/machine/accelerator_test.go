@@ -2,6 +2,8 @@ package machine
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,15 +15,28 @@ import (
 	"kcatch/internal/fixtures"
 )
 
-// The probe must be able to succeed: TCG always can.
+// The probe must be able to succeed: TCG always can. It is the very run that KVM must pass, breakpoints included.
 func TestTestGuestRuns(t *testing.T) {
 	needQEMU(t)
 	begin := time.Now()
-	trouble, err := runTestGuest(t.Context(), "qemu-system-x86_64", "tcg", DefaultCPU(TCG), time.Minute)
-	if trouble != "" || err != nil {
-		t.Errorf("trouble %q, %v", trouble, err)
+	for _, name := range []Accel{TCG, KVM} { // TCG too must bear that breakpoints are lifted for a step
+		p := probe{"qemu-system-x86_64", string(TCG), DefaultCPU(TCG), time.Minute}
+		if name == KVM {
+			p.qemu, p.accel, p.cpu = fakeKVM(t), string(KVM), "host"
+		}
+		round, trouble, err := p.run(t.Context())
+		if trouble != "" || err != nil || round <= 0 {
+			t.Errorf("%s: round %s, trouble %q, %v", name, round, trouble, err)
+		}
+		t.Logf("%s: a round took %s, all %s", name, round, time.Since(begin))
 	}
-	t.Logf("ran in %s", time.Since(begin))
+}
+
+// fakeKVM is a program that runs the real QEMU under TCG when it is asked for KVM.
+func fakeKVM(t *testing.T) string {
+	return script(t, `for a; do shift; case $a in kvm) a=tcg;; host) a=max;; esac; set -- "$@" "$a"; done
+exec qemu-system-x86_64 "$@"
+`)
 }
 
 // The outside oracle is binutils.
@@ -41,6 +56,39 @@ func TestTestGuestIsAssembled(t *testing.T) {
 	if got := testGuest(); !bytes.Equal(got, want) {
 		t.Errorf("guest.go is not testdata/probe.S:\n%x\n%x", got, want)
 	}
+	names, err := exec.Command("nm", object).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, at := range testGuestMarks {
+		if line := fmt.Sprintf("%016x t mark%d\n", at-0x10000, i+1); !strings.Contains(string(names), line) {
+			t.Errorf("nm has no line %q:\n%s", line, names)
+		}
+	}
+}
+
+// TestProbeFindsTheFault: what KVM must be able to do, one fault at a time.
+func TestProbeFindsTheFault(t *testing.T) {
+	for fault, want := range map[string]string{
+		"":          "",
+		"refuses 1": `a test guest failed: insert: hardware break point 0x1030f: stub: packet "Z1,1030f,1": error reply E22`,
+		"refuses 4": `a test guest failed: insert: hardware break point 0x10315: stub: packet "Z1,10315,1": error reply E22`,
+		"refuses 5": `a test guest failed: insert again: hardware break point 0x1030f: stub: packet "Z1,1030f,1": error reply E22`, // after a step
+		"deaf 1":    "a test guest failed: it stopped at 0x10311, not at 0x1030f",
+		"deaf 4":    "a test guest failed: it stopped at 0x1030f, not at 0x10315",
+		"astray":    "a test guest failed: it stopped at 0x10310, not at 0x1030f",
+		"stuck":     "a test guest failed: it stopped at 0x1030f, not at 0x100000",
+		"keeps":     "a test guest failed: it stopped where a breakpoint was taken out (break point or step)",
+		"gives up":  "a test guest failed: it stopped for another reason than its breakpoint (internal error)",
+		"early":     "a test guest did not run: qemu ended with exit status 0",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			_, trouble, err := probe{fakeStub(t, fault), "kvm", "host", time.Minute}.run(t.Context())
+			if trouble != want || err != nil {
+				t.Errorf("trouble %q, %v; want %q", trouble, err, want)
+			}
+		})
+	}
 }
 
 func TestChoose(t *testing.T) {
@@ -56,8 +104,7 @@ func TestChoose(t *testing.T) {
 		reason string
 		runs   int // of QEMU, for two questions
 	}{
-		{"works", qemu("exit 85"), "/dev/null", Auto, KVM, "KVM: a test guest ran", 1},
-		{"works, as asked", qemu("exit 85"), "/dev/null", KVM, KVM, "KVM: a test guest ran", 1},
+		{"runs through", qemu("exit 85"), "/dev/null", Auto, TCG, "KVM: /dev/null opens, but a test guest ran through its breakpoints; using TCG", 1},
 		{"tcg", qemu("exit 85"), "/dev/null", TCG, TCG, "as asked", 0},
 		{"no device", qemu("exit 85"), "/nonexistent", Auto, TCG, "KVM: /nonexistent does not exist; using TCG", 0},
 		{"hangs", qemu("exec sleep 60"), "/dev/null", Auto, TCG, "KVM: /dev/null opens, but a test guest did not run in 200ms; using TCG", 1},
@@ -68,7 +115,7 @@ func TestChoose(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_ = os.Remove(count)
 			chooser := Chooser{QEMU: c.qemu, Cache: filepath.Join(t.TempDir(), "cache"), Device: c.device, Deadline: 200 * time.Millisecond}
-			if strings.HasPrefix(c.name, "works") || strings.HasPrefix(c.name, "aborts") || c.name == "ends" {
+			if c.name != "hangs" {
 				chooser.Deadline = time.Minute // what ends by itself is not judged by time
 			}
 			for range 2 {
@@ -91,6 +138,64 @@ func TestChoose(t *testing.T) {
 			}
 			if n != c.runs {
 				t.Errorf("QEMU ran %d times, want %d", n, c.runs)
+			}
+		})
+	}
+}
+
+// TestChooseByAnswers: what is made of the answers of the test guest, and what is remembered.
+func TestChooseByAnswers(t *testing.T) {
+	const broken = "a test guest failed"
+	for _, c := range []struct {
+		name     string
+		kvm, tcg time.Duration // of a round
+		trouble  [2]string     // under KVM, under TCG
+		distrust bool          // a boot went wrong between the first question and the second
+		asks     []Accel
+		want     []string // the reasons; errors too
+		runs     string   // of the test guest
+	}{
+		{"works", 5, 20, [2]string{}, false, []Accel{Auto, Auto, KVM}, []string{"kvm KVM: a test guest ran", "kvm KVM: a test guest ran", "kvm KVM: a test guest ran"}, "kvm tcg "},
+		{"as quick", 20, 20, [2]string{}, false, []Accel{Auto}, []string{"kvm KVM: a test guest ran"}, "kvm tcg "},
+		{"slow", 400, 20, [2]string{}, false, []Accel{Auto, KVM, Auto}, []string{
+			"tcg KVM: it is slower than TCG here: a test guest's work took 400ms, under TCG 20ms; using TCG",
+			"kvm KVM, as asked: it is slower than TCG here: a test guest's work took 400ms, under TCG 20ms",
+			"tcg KVM: it is slower than TCG here: a test guest's work took 400ms, under TCG 20ms; using TCG",
+		}, "kvm tcg "},
+		{"no TCG to compare with", 5, 0, [2]string{"", "invalid accelerator tcg"}, false, []Accel{Auto}, []string{"kvm KVM: a test guest ran"}, "kvm tcg "},
+		{"broken", 0, 20, [2]string{broken, ""}, false, []Accel{Auto, KVM, Auto}, []string{
+			"tcg KVM: /dev/null opens, but a test guest failed; using TCG", "accelerator: KVM: /dev/null opens, but a test guest failed",
+			"tcg KVM: /dev/null opens, but a test guest failed; using TCG",
+		}, "kvm "},
+		{"broken at a boot", 5, 20, [2]string{}, true, []Accel{Auto, Auto, KVM, Auto}, []string{
+			"kvm KVM: a test guest ran", "tcg KVM: it failed at a boot; using TCG", "kvm KVM: a test guest ran", "tcg KVM: it failed at a boot; using TCG",
+		}, "kvm tcg kvm tcg "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			runs := ""
+			chooser := Chooser{QEMU: "true", Cache: t.TempDir(), Device: "/dev/null"}
+			chooser.run = func(_ context.Context, p probe) (time.Duration, string, error) {
+				runs += p.accel + " "
+				if p.accel == "kvm" {
+					return c.kvm * time.Millisecond, c.trouble[0], nil
+				}
+				return c.tcg * time.Millisecond, c.trouble[1], nil
+			}
+			for i, ask := range c.asks {
+				if c.distrust && i == 1 {
+					chooser.Distrust("it failed at a boot")
+				}
+				choice, err := chooser.Choose(t.Context(), ask)
+				got := fmt.Sprintf("%s %s", choice.Accel, choice.Reason)
+				if err != nil {
+					got = err.Error()
+				}
+				if got != c.want[i] {
+					t.Errorf("%d: got %q, want %q", i, got, c.want[i])
+				}
+			}
+			if runs != c.runs {
+				t.Errorf("the test guest ran under %q, want %q", runs, c.runs)
 			}
 		})
 	}
@@ -120,8 +225,8 @@ func TestForgetsWhatIsNoAnswer(t *testing.T) {
 			t.Errorf("took %q for an answer", clip(text))
 		}
 	}
-	remember(path, "it hangs")
-	if trouble, known := recall(path); !known || trouble != "it hangs" {
-		t.Errorf("recalled %q, %v", trouble, known)
+	remember(path, answer{Trouble: "it hangs"})
+	if a, known := recall(path); !known || a != (answer{Trouble: "it hangs"}) {
+		t.Errorf("recalled %+v, %v", a, known)
 	}
 }

@@ -13,14 +13,14 @@
 //   - a machine that stands still instead of going away: a reset, a triple fault, a power-off and a reported panic all
 //     pause it with its registers (-action reboot=shutdown,shutdown=pause,panic=pause).
 //
-// [Choose] decides between KVM and TCG by letting a test guest run, since /dev/kvm may open on hosts where no guest
-// gets anywhere.
+// [Chooser] decides between KVM and TCG by letting a test guest run from breakpoint to breakpoint, since /dev/kvm may open on
+// hosts where no guest gets anywhere, or is slower than under TCG.
 //
 // What it needs from you: QEMU 7.0 or later, Linux, and a call of [Machine.Close] on every way out. Signals are yours to
 // catch. If this process is killed without one (SIGKILL, a crash), the kernel kills QEMU with it, see process.go; the
 // run directory then stays until the next [Start], which sweeps it away.
 //
-// What it does not do: speak the GDB protocol, judge a boot, find a kernel in RAM, build images.
+// What it does not do: speak the GDB protocol, but for that test guest; judge a boot, find a kernel in RAM, build images.
 //
 // QEMU: https://www.qemu.org/docs/master/system/invocation.html, docs/interop/qmp-spec.
 package machine

@@ -17,7 +17,7 @@ import (
 )
 
 // TestMain lets a test run this binary as a harness of its own, to be killed: with KCATCH_TEST_OWNER it starts a machine,
-// prints QEMU's process id, and waits.
+// prints QEMU's process id, and waits. With KCATCH_TEST_STUB it is QEMU, see [fakeStub].
 func TestMain(m *testing.M) {
 	if base := os.Getenv("KCATCH_TEST_OWNER"); base != "" {
 		machine, err := Start(context.Background(), Spec{Memory: 16 * mib}, Options{Base: base})
@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println(machine.PID())
 		select {}
+	}
+	if fault, ok := strings.CutPrefix(os.Getenv("KCATCH_TEST_STUB"), "x"); ok {
+		os.Exit(playStub(fault, os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }

@@ -22,7 +22,7 @@ type Spec struct {
 	CPUs int
 	// CPUModel is QEMU's -cpu; default [DefaultCPU] of the accelerator.
 	CPUModel string
-	// Accel is TCG or KVM; default TCG. Auto is not a machine: resolve it with [Choose].
+	// Accel is TCG or KVM; default TCG. Auto is not a machine: resolve it with [Chooser].
 	Accel Accel
 	// Kernel is a bzImage, or a vmlinux with a PVH note; Initrd and Append need it. Empty: the firmware finds nothing
 	// to boot.

@@ -139,8 +139,12 @@ func (m *Machine) connect(ctx context.Context) error {
 // errExited is the sign that QEMU ended while it was being connected to.
 var errExited = errors.New("qemu has exited")
 
-// dial connects to a socket that QEMU is about to make.
 func (m *Machine) dial(ctx context.Context, path string) (net.Conn, error) {
+	return dialProcess(ctx, m.proc, path)
+}
+
+// dialProcess connects to a socket that QEMU is about to make.
+func dialProcess(ctx context.Context, proc *process, path string) (net.Conn, error) {
 	var d net.Dialer
 	for {
 		c, err := d.DialContext(ctx, "unix", path)
@@ -154,7 +158,7 @@ func (m *Machine) dial(ctx context.Context, path string) (net.Conn, error) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-		case <-m.proc.done:
+		case <-proc.done:
 			t.Stop()
 			return nil, errExited
 		}
