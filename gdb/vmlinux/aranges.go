@@ -32,7 +32,6 @@ func (f *File) unitAt(a Addr) (*unit, error) {
 	if !x.built {
 		x.built = true
 		x.listed = make(map[uint64]bool)
-		x.cache = make(map[uint64]*unit)
 		x.err = f.readAranges()
 		x.sort()
 	}
@@ -81,6 +80,9 @@ func (f *File) cachedUnit(off uint64) (*unit, error) {
 	if len(x.order) >= maxUnits {
 		delete(x.cache, x.order[0])
 		x.order = x.order[1:]
+	}
+	if x.cache == nil {
+		x.cache = make(map[uint64]*unit)
 	}
 	x.cache[off], x.order = u, append(x.order, off)
 	return u, nil

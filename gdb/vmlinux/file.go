@@ -37,6 +37,7 @@ type File struct {
 	units   unitIndex
 	frames  frameIndex
 	source  sourceTree
+	types   typeIndex
 	orc     struct {
 		done  bool
 		table *ORC

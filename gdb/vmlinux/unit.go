@@ -23,6 +23,8 @@ type unit struct {
 	funcsErr  error
 	funcsDone bool
 
+	types map[typeKey]dwarf.Type
+
 	lines     *lineTable
 	linesErr  error
 	linesDone bool
