@@ -179,10 +179,10 @@ func (e *evaluator) structure(t dwarf.Type) (*dwarf.StructType, error) {
 	if !ok {
 		return nil, fmt.Errorf("is %s, which has no members", TypeName(t))
 	}
-	if !s.Incomplete || s.StructName == "" {
+	if !s.Incomplete {
 		return s, nil
 	}
-	full, err := e.scope.Type(s.Kind + " " + s.StructName)
+	full, err := e.scope.Complete(s)
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,11 @@ type Scope interface {
 	// Variable is a local, an argument, a global or an enumerator by name; false where there is none. A value that cannot be had has
 	// its Err; the error here is for a scope that cannot be searched.
 	Variable(name string) (Value, bool, error)
-	// Type is a type by its C name: "struct page", "enum pageflags", "gfp_t". It is asked for C's own types last.
+	// Type is a type by its C name: "struct page", "enum pageflags", "gfp_t". It is not asked for C's own types.
 	Type(name string) (dwarf.Type, error)
+	// Complete gives a structure or union that is only declared its members: it is found by its name, or where it was left out
+	// because it stood behind a pointer. Any other type is returned as it is.
+	Complete(t dwarf.Type) (dwarf.Type, error)
 }
 
 // Expression is a C expression over a kernel's variables: page->_refcount, *(int *)0xffffea0000000034, &init_task.usage,

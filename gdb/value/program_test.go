@@ -105,6 +105,8 @@ func (p *program) Type(name string) (dwarf.Type, error) {
 	return nil, fmt.Errorf("no type %s", name)
 }
 
+func (p *program) Complete(t dwarf.Type) (dwarf.Type, error) { return t, nil }
+
 var errNotMapped = errors.New("not mapped")
 
 func (p *program) ReadMemory(b []byte, addr uint64) (int, error) {

@@ -19,8 +19,8 @@ type TextOptions struct {
 	PerCPU uint64
 	// Flags gives the names of a typedef's bits ("gfp_t"), and nil for one whose bits have none. nil: none have.
 	Flags func(typedef string) []Flag
-	// Complete finds the definition of a structure that the value's unit only declares; nil: it stays opaque.
-	Complete func(*dwarf.StructType) dwarf.Type
+	// Complete gives a structure that is only declared its members, as [Scope] has it; nil: it stays opaque.
+	Complete func(dwarf.Type) (dwarf.Type, error)
 	// Limit bounds the text in bytes; 0 is DefaultLimit. What is cut ends in "...".
 	Limit int
 }
@@ -165,12 +165,7 @@ func (p *printer) object(t dwarf.Type, b []byte, member string, nesting int) {
 }
 
 func (p *printer) structure(t *dwarf.StructType, b []byte, nesting int) {
-	if t.Incomplete && p.o.Complete != nil {
-		if full, ok := Resolve(p.o.Complete(t)).(*dwarf.StructType); ok {
-			t = full
-		}
-	}
-	if t.Incomplete {
+	if t = p.complete(t); t.Incomplete {
 		p.say("{...}")
 		return
 	}
@@ -186,6 +181,18 @@ func (p *printer) structure(t *dwarf.StructType, b []byte, nesting int) {
 	first := true
 	p.members(t, b, nesting, &first)
 	p.say("}")
+}
+
+// complete is t with its members, or t where they are not to be had.
+func (p *printer) complete(t *dwarf.StructType) *dwarf.StructType {
+	if t.Incomplete && p.o.Complete != nil {
+		if full, err := p.o.Complete(t); err == nil {
+			if s, ok := Resolve(full).(*dwarf.StructType); ok {
+				return s
+			}
+		}
+	}
+	return t
 }
 
 // members writes the members of a structure; those of an anonymous one as the outer one's own, as a C initializer may.
@@ -333,11 +340,7 @@ func (p *printer) pointer(t *dwarf.PtrType, addr uint64, nesting int) {
 	if !ok || p.o.Depth == 0 {
 		return
 	}
-	if target.Incomplete && p.o.Complete != nil {
-		if full, ok := Resolve(p.o.Complete(target)).(*dwarf.StructType); ok {
-			target = full
-		}
-	}
+	target = p.complete(target)
 	size := SizeOf(target)
 	if size == 0 || size > maxObject {
 		return
