@@ -34,14 +34,18 @@ func Boot(ctx context.Context, plan Plan, p Progress) (verdict.Result, error) {
 	return b.run(ctx)
 }
 
-// run boots what has been built, and once more when the host may have been the death of it.
+// run boots what has been built, and once more when the host may have been the death of it, or KVM failed.
 func (b *boot) run(ctx context.Context) (verdict.Result, error) {
 	r, err := b.once(ctx)
-	if !errors.Is(err, errStarved) {
+	switch {
+	case b.kvmFailed(err) && ctx.Err() == nil:
+		return b.withoutKVM(ctx, err)
+	case !errors.Is(err, errStarved):
 		return r, err
 	}
 	b.progress.say("the kernel panicked: " + starvedPanic + " A host that is too busy does that to a good one; booting once more")
-	again := boot{plan: b.plan, progress: b.progress, built: b.built, buildTime: b.buildTime, again: true}
+	again := b.anew()
+	again.again = true
 	return again.once(ctx)
 }
 
@@ -93,6 +97,9 @@ type boot struct {
 	warned  []autopsy.Chain   // the vCPU at each WARN
 	intLog  string            // QEMU's log of exceptions; empty: none
 	again   bool              // it is the second boot, see starved
+	note    string            // about an earlier boot, for the result
+
+	chosenBy accelerators // nil: a machine.Chooser
 
 	searchModules sync.Once // of moduleIndex: the .ko files by the names of their modules
 	moduleIndex   map[string][]kernel.ModuleFile
@@ -253,6 +260,9 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 			b.place = &p
 		}
 	}
+	if err := b.passedUnseen(stop); err != nil {
+		return verdict.Result{}, err
+	}
 	if b.place == nil {
 		if err := b.checkBuild(); err != nil {
 			return verdict.Result{}, err
@@ -267,6 +277,9 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 		return verdict.Result{}, b.ended(unheard("examine", err))
 	}
 	b.complete(&r, stop.After)
+	if b.note != "" {
+		r.Notes = append(r.Notes, b.note)
+	}
 	switch {
 	case b.again:
 		r.Notes = append(r.Notes, starvedNote)
@@ -363,17 +376,21 @@ func unheard(stage string, err error) error {
 	return &blame.Error{Kind: blame.Infrastructure, Msg: stage + ": the machine does not answer as QEMU does: " + err.Error(), Err: err}
 }
 
-// ended puts QEMU's own end in the place of an error that comes of it, such as a connection that was reset: that says more.
+// ended puts QEMU's own end in the place of an error that comes of it, such as a connection that was reset: that says more. What
+// QEMU says of an internal error is added to that.
 func (b *boot) ended(err error) error {
 	if err == nil || b.machine == nil || blame.Of(err) != blame.Infrastructure {
 		return err
 	}
 	select {
 	case <-b.machine.Exited():
+		return b.machine.ExitError()
 	case <-time.After(endGrace): // its sockets close before it is gone
-		return err
 	}
-	return b.machine.ExitError()
+	if words := b.machine.Complaint(); errors.Is(err, watch.ErrInternal) && words != "" {
+		return &blame.Error{Kind: blame.Infrastructure, Msg: err.Error() + ": " + words, Detail: b.machine.Output(), Err: err}
+	}
+	return err
 }
 
 const endGrace = 300 * time.Millisecond

@@ -38,14 +38,16 @@ func (b *boot) spec() machine.Spec {
 
 // startMachine starts QEMU, connects to its stub, and maps its RAM.
 func (b *boot) startMachine(ctx context.Context) error {
-	cache, err := b.cacheDir()
+	chooser, err := b.chooser()
 	if err != nil {
 		return err
 	}
-	chooser := machine.Chooser{QEMU: b.plan.QEMU, Cache: cache}
 	choice, err := chooser.Choose(ctx, machine.Accel(b.plan.Accel))
 	if err != nil {
 		return err
+	}
+	if machine.Accel(b.plan.Accel) != machine.KVM && choice.Accel == machine.KVM && untilSymbol(b.plan) && b.mayMove() {
+		choice = machine.Choice{Accel: machine.TCG, Reason: "--until " + b.plan.Until + ": using TCG, since " + tooFew}
 	}
 	if machine.Accel(b.plan.Accel) == machine.Auto && choice.Accel != machine.KVM {
 		b.progress.say(choice.Reason)
@@ -63,6 +65,20 @@ func (b *boot) startMachine(ctx context.Context) error {
 	}
 	b.ram, err = guest.OpenRAM(b.machine.RAMPath(), guest.LayoutFor(b.plan.Machine, b.plan.Memory))
 	return err
+}
+
+// accelerators decides on the accelerator. It is a machine.Chooser, but where a test has a KVM of its own.
+type accelerators interface {
+	Choose(ctx context.Context, want machine.Accel) (machine.Choice, error)
+	Distrust(trouble string)
+}
+
+func (b *boot) chooser() (accelerators, error) {
+	if b.chosenBy != nil {
+		return b.chosenBy, nil
+	}
+	cache, err := b.cacheDir()
+	return machine.Chooser{QEMU: b.plan.QEMU, Cache: cache}, err
 }
 
 // cacheDir is the plan's cache directory, or the user's.

@@ -50,14 +50,10 @@ const floodSize = 100 << 20
 // strain is the program. It exits as QEMU does; QEMU goes with it.
 func strain(how string, args []string) int {
 	f := strings.Fields(how)
-	delay, err := time.ParseDuration(f[2])
-	if err != nil {
-		panic(err)
-	}
-	if f[0] == "s" {
-		go flood(args, delay)
-	} else if err := interpose(args, "/"+f[0], f[1], delay); err != nil {
-		panic(err)
+	if f[0] == "kvm" {
+		beKVM(args, f[1])
+	} else {
+		trouble(args, f)
 	}
 	runtime.LockOSThread() // the child dies with its thread
 	cmd := exec.Command("qemu-system-x86_64", args...)
@@ -68,6 +64,22 @@ func strain(how string, args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// trouble sets going what befalls a line.
+func trouble(args, f []string) {
+	delay, err := time.ParseDuration(f[2])
+	if err != nil {
+		panic(err)
+	}
+	if f[0] == "s" {
+		go flood(args, delay)
+	} else if err := interpose(args, "/"+f[0], func(up, down net.Conn) {
+		go io.Copy(up, down)
+		between(up, down, f[1], delay)
+	}); err != nil {
+		panic(err)
+	}
 }
 
 // flood writes to the serial line's pipe beside QEMU.
@@ -90,8 +102,8 @@ func flood(args []string, delay time.Duration) {
 	}
 }
 
-// interpose lets QEMU make its socket under another name, and listens under the one that it was told.
-func interpose(args []string, name, fault string, delay time.Duration) error {
+// interpose lets QEMU make its socket under another name, and listens under the one that it was told. pass gets both ends.
+func interpose(args []string, name string, pass func(up, down net.Conn)) error {
 	for i, a := range args {
 		head, path, ok := strings.Cut(a, ",path=")
 		path, tail, more := strings.Cut(path, ",")
@@ -115,8 +127,7 @@ func interpose(args []string, name, fault string, delay time.Duration) error {
 					time.Sleep(time.Millisecond)
 				}
 			}
-			go io.Copy(up, down)
-			between(up, down, fault, delay)
+			pass(up, down)
 		}()
 	}
 	return nil

@@ -95,14 +95,14 @@ func (e ending) right(t *testing.T) {
 // endless is a boot that does not end by itself: init runs a command that sleeps.
 func endless(t *testing.T) Plan {
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
-	p.Accel, p.Run, p.Timeout = "tcg", "sleep 1000", time.Minute
+	p.Run, p.Timeout = "sleep 1000", time.Minute
 	return p
 }
 
 // seed is a boot that ends in an early exception after about 0.3 s.
 func seed(t *testing.T) Plan {
 	p := plan(t, fixtures.Find(t, fixtures.Seed61))
-	p.Accel, p.Timeout = "tcg", time.Minute
+	p.Timeout = time.Minute
 	return p
 }
 

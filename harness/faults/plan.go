@@ -11,12 +11,12 @@ import (
 // Files are the files of a kernel that is there.
 type Files struct{ Kernel, Vmlinux, BootVmlinux string }
 
-// Plan is a fault as a boot of a kernel that is there, with the defaults of "kcatch boot" for what the fault leaves out. The
-// fault's edit is not on it: that is a file of its own.
+// Plan is a fault as a boot of a kernel that is there, with the defaults of "kcatch boot" for what the fault leaves out, but
+// under TCG: the corpus has one right answer, wherever it is booted. The fault's edit is not on it: that is a file of its own.
 func Plan(f faults.Fault, files Files) harness.Plan {
 	p := harness.Plan{
 		Kernel: files.Kernel, Vmlinux: files.Vmlinux, BootVmlinux: files.BootVmlinux, Initrd: f.Initrd, Run: f.Run, Append: f.Append,
-		Machine: "q35", Memory: 256 << 20, CPUs: 1, Accel: "auto", Until: "init", Timeout: 2 * time.Minute,
+		Machine: "q35", Memory: 256 << 20, CPUs: 1, Accel: "tcg", Until: "init", Timeout: 2 * time.Minute,
 		FailOn: []verdict.Class{verdict.Oops, verdict.Bug},
 	}
 	if f.Machine != "" {

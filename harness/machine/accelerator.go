@@ -172,6 +172,21 @@ func (c Chooser) tryOut(ctx context.Context, qemu string) (answer, error) {
 	return answer{}, nil
 }
 
+// OfKVM reports whether an error of [Start] or [Machine.ExitError] is QEMU's complaint of KVM: it says so in a line that is no
+// warning, such as "KVM: entry failed, hardware error 0x80000021" or "kvm_buf_set_msrs: Assertion `ret == cpu->kvm_msr_buf->nmsrs'
+// failed.", or it cannot be used at all ("-accel kvm: ...").
+func OfKVM(err error) bool {
+	if blame.Of(err) != blame.Infrastructure {
+		return false
+	}
+	for line := range strings.Lines(blame.Detail(err)) {
+		if !strings.Contains(line, ": warning: ") && strings.Contains(strings.ToLower(line), "kvm") {
+			return true
+		}
+	}
+	return false
+}
+
 // memory is the file that remembers an answer; empty: none. Its name holds all that the answer depends on: the boot of the
 // host, the emulator's file, the CPU model.
 func (c Chooser) memory(qemu string) string {

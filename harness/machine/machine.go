@@ -131,6 +131,9 @@ func (m *Machine) ExitError() error {
 // Output is the end of what QEMU itself has printed, warnings included.
 func (m *Machine) Output() string { return m.proc.out.String() }
 
+// Complaint is the first line of that which is no warning, fit for one line of ours; empty when there is none.
+func (m *Machine) Complaint() string { return firstComplaint(m.proc.out.String()) }
+
 // CPUTime is the processor time that QEMU has used: what its vCPUs executed, as a rule. Zero when it cannot be told.
 // Source: proc_pid_stat(5), utime and stime in ticks of 1/100 s.
 func (m *Machine) CPUTime() time.Duration {

@@ -9,6 +9,7 @@ import (
 	"kcatch/gdb/guest"
 	"kcatch/gdb/rsp"
 	"kcatch/gdb/vmlinux"
+	"kcatch/internal/blame"
 )
 
 // point is a place in the kernel whose passing tells something.
@@ -152,6 +153,9 @@ func (w *watch) move(ctx context.Context) error {
 
 // stopped handles a stop that was not asked for: a breakpoint, or a machine that QEMU froze.
 func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
+	if s.Reason() == rsp.ReasonInternalError { // no event will say why
+		return &blame.Error{Kind: blame.Infrastructure, Msg: "watch: " + ErrInternal.Error(), Err: ErrInternal}
+	}
 	if s.Reason() != rsp.ReasonBreak {
 		w.frozen, w.frozenAt = s, time.Now()
 		return nil // the QMP event says why

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -320,9 +321,16 @@ func (w *watch) mark(name string) {
 	w.marks = append(w.marks, verdict.Mark{Stage: name, Seconds: time.Since(w.start).Seconds()})
 }
 
+// ErrInternal: the accelerator could not go on. Only KVM does that (QEMU: kvm_cpu_exec, RUN_STATE_INTERNAL_ERROR).
+var ErrInternal = errors.New("QEMU stopped the machine with an internal error")
+
 func lost(err error) error {
 	if blame.Of(err) != blame.Unknown {
 		return err
 	}
-	return &blame.Error{Kind: blame.Infrastructure, Msg: "watch: QEMU does not answer: " + err.Error(), Err: err}
+	msg := "watch: QEMU does not answer: "
+	if refused := (*rsp.StubError)(nil); errors.As(err, &refused) {
+		msg = "watch: QEMU refuses: "
+	}
+	return &blame.Error{Kind: blame.Infrastructure, Msg: msg + err.Error(), Err: err}
 }
