@@ -40,6 +40,8 @@ func (b *boot) run(ctx context.Context) (verdict.Result, error) {
 	switch {
 	case b.kvmFailed(err) && ctx.Err() == nil:
 		return b.withoutKVM(ctx, err)
+	case errors.Is(err, errDoubtful):
+		return b.confirm(ctx)
 	case !errors.Is(err, errStarved):
 		return r, err
 	}
@@ -98,6 +100,7 @@ type boot struct {
 	intLog  string            // QEMU's log of exceptions; empty: none
 	again   bool              // it is the second boot, see starved
 	note    string            // about an earlier boot, for the result
+	doubt   verdict.Result    // see doubtful
 
 	chosenBy accelerators // nil: a machine.Chooser
 
@@ -283,6 +286,9 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	switch {
 	case b.again:
 		r.Notes = append(r.Notes, starvedNote)
+	case b.doubtful(&r):
+		b.doubt = r
+		return verdict.Result{}, errors.Join(errDoubtful, b.dropArtifacts())
 	case b.starved(&r):
 		return verdict.Result{}, errors.Join(errStarved, b.dropArtifacts())
 	}

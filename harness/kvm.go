@@ -35,16 +35,47 @@ func (b *boot) withoutKVM(ctx context.Context, failed error) (verdict.Result, er
 		return verdict.Result{}, &blame.Error{Kind: blame.Infrastructure, Msg: failed.Error(), Hint: "--accel tcg", Err: failed}
 	}
 	trouble := "it failed at a boot: " + failed.Error()
-	if chooser, err := b.chooser(); err == nil {
-		chooser.Distrust(trouble)
-	}
+	b.distrust(trouble)
 	if err := b.dropArtifacts(); err != nil {
 		return verdict.Result{}, err
 	}
 	b.progress.say("KVM: " + trouble + "; booting once more, under TCG")
+	return b.underTCG("KVM failed at the first: " + failed.Error()).run(ctx)
+}
+
+// underTCG is the boot before it began, but under TCG. note says why, for the result.
+func (b *boot) underTCG(note string) *boot {
 	again := b.anew()
-	again.plan.Accel, again.note = string(machine.TCG), "this is the second boot, under TCG: KVM failed at the first: "+failed.Error()
-	return again.run(ctx)
+	again.plan.Accel, again.note = string(machine.TCG), "this is the second boot, under TCG: "+note
+	return again
+}
+
+func (b *boot) distrust(trouble string) {
+	if chooser, err := b.chooser(); err == nil {
+		chooser.Distrust(trouble)
+	}
+}
+
+// errDoubtful ends a boot that KVM may have been the death of, so that TCG is asked. It does not leave this package.
+var errDoubtful = errors.New("the boot ended before the kernel, under KVM")
+
+// doubtful reports whether a boot under KVM that was our own choice ended before the kernel's own code. That is the same each
+// time, whatever the accelerator, unless KVM is at fault: there are hosts where no kernel gets to startup_64.
+func (b *boot) doubtful(r *verdict.Result) bool {
+	if b.accel != machine.KVM || machine.Accel(b.plan.Accel) == machine.KVM || r.Verdict != verdict.Bad {
+		return false
+	}
+	return r.Class == verdict.NoKernel || slices.Contains([]verdict.Stage{verdict.Firmware, verdict.Setup, verdict.Decompressor}, r.Stage)
+}
+
+// confirm boots once more under TCG, and believes that. KVM is not chosen again when it was another death or none.
+func (b *boot) confirm(ctx context.Context) (verdict.Result, error) {
+	b.progress.say("the boot ended before the kernel, under KVM (" + b.doubt.Summary + "); booting once more, under TCG")
+	r, err := b.underTCG("the first, under KVM, ended before the kernel: " + b.doubt.Summary).run(ctx)
+	if err == nil && (r.Class != b.doubt.Class || r.Stage != b.doubt.Stage) {
+		b.distrust("a boot ended before the kernel (" + b.doubt.Summary + "), and did not under TCG")
+	}
+	return r, err
 }
 
 // anew is the boot before it began.

@@ -27,6 +27,7 @@ import (
 //	refuses  breakpoints are refused
 //	gives-up the machine is stopped with an internal error when it is let go
 //	ends     QEMU ends then
+//	lies     it has too little memory for the kernel to be unpacked
 func beKVM(args []string, fault string) {
 	accel := slices.Index(args, "kvm")
 	if accel < 0 {
@@ -34,6 +35,11 @@ func beKVM(args []string, fault string) {
 	}
 	args[accel] = "tcg"
 	args[slices.Index(args, "host")] = machine.DefaultCPU(machine.TCG)
+	for i := range args {
+		if fault == "lies" {
+			args[i] = strings.Replace(args[i], "256M", "16M", 1)
+		}
+	}
 	if fault == "msr" {
 		fmt.Fprintln(os.Stderr, "error: failed to set MSR 0x10a to 0x69")
 		fmt.Fprintln(os.Stderr, "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:2892: kvm_buf_set_msrs: Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed.")
@@ -193,6 +199,46 @@ func TestKVMFails(t *testing.T) {
 				t.Errorf("asked for: error %v, hint %q", err, blame.Hint(err))
 			}
 		})
+	}
+}
+
+// TestKVMLies: a death before the kernel that is none under TCG. That is believed; a death that is the same there is no reproach.
+func TestKVMLies(t *testing.T) {
+	chooser := &trusting{}
+	r, said, err := underKVM(t, "auto", "lies", asItIs, chooser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seedDied(t, r)
+	if len(said) != 1 || !strings.HasPrefix(said[0], "the boot ended before the kernel, under KVM (") || !strings.Contains(chooser.trouble, "did not under TCG") {
+		t.Errorf("said %q, distrusted for %q", said, chooser.trouble)
+	}
+	chooser = &trusting{}
+	r, said, err = underKVM(t, "auto", "none", func(p *Plan) { p.Memory = 16 << 20 }, chooser)
+	if err != nil || r.Stage != verdict.Decompressor || r.Machine.Accel != "tcg" || len(said) != 1 || chooser.trouble != "" {
+		t.Errorf("%s, %+v, said %q, distrusted for %q, %v", r.Summary, r.Machine, said, chooser.trouble, err)
+	}
+	r, said, err = underKVM(t, "kvm", "lies", asItIs, chooser)
+	if err != nil || r.Verdict != verdict.Bad || r.Machine.Accel != "kvm" || len(said) > 0 {
+		t.Errorf("asked for: %s, %+v, said %q, %v", r.Summary, r.Machine, said, err)
+	}
+}
+
+// TestKVMIsTriedOutWithTheUsersCPU: a host may run one model and not another.
+func TestKVMIsTriedOutWithTheUsersCPU(t *testing.T) {
+	for _, tc := range []struct {
+		accel string
+		args  string
+		want  string
+	}{
+		{"auto", "", ""}, {"auto", "-device edu", ""}, {"auto", "-cpu max -device edu", "max"}, {"auto", "--cpu max -cpu host,pmu=off", "host,pmu=off"},
+		{"auto", "-cpu", ""}, {"kvm", "-cpu max", ""},
+	} {
+		b := boot{plan: Plan{Accel: tc.accel, QEMUArg: strings.Fields(tc.args), Cache: t.TempDir()}}
+		c, err := b.chooser()
+		if got := c.(machine.Chooser).CPUModel; got != tc.want || err != nil {
+			t.Errorf("%s, %q: model %q, %v; want %q", tc.accel, tc.args, got, err, tc.want)
+		}
 	}
 }
 

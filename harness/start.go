@@ -78,7 +78,21 @@ func (b *boot) chooser() (accelerators, error) {
 		return b.chosenBy, nil
 	}
 	cache, err := b.cacheDir()
-	return machine.Chooser{QEMU: b.plan.QEMU, Cache: cache}, err
+	c := machine.Chooser{QEMU: b.plan.QEMU, Cache: cache}
+	if machine.Accel(b.plan.Accel) != machine.KVM { // where a model that there is not is the user's mistake
+		c.CPUModel = cpuModel(b.plan.QEMUArg)
+	}
+	return c, err
+}
+
+// cpuModel is the user's own -cpu among QEMU's arguments; the last one wins. Empty: none.
+func cpuModel(args []string) (model string) {
+	for i, a := range args {
+		if (a == "-cpu" || a == "--cpu") && i+1 < len(args) {
+			model = args[i+1]
+		}
+	}
+	return model
 }
 
 // cacheDir is the plan's cache directory, or the user's.
