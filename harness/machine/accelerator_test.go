@@ -80,6 +80,7 @@ func TestProbeFindsTheFault(t *testing.T) {
 		"stuck":     "a test guest failed: it stopped at 0x1030f, not at 0x100000",
 		"keeps":     "a test guest failed: it stopped where a breakpoint was taken out (break point or step)",
 		"gives up":  "a test guest failed: it stopped for another reason than its breakpoint (internal error)",
+		"aborts":    "a test guest did not start: error: failed to set MSR 0x10a to 0x69",
 		"early":     "a test guest did not run: qemu ended with exit status 0",
 	} {
 		t.Run(fault, func(t *testing.T) {

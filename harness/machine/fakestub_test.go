@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fakeStub is a program in the place of QEMU whose GDB stub plays the test guest, with a fault:
@@ -22,6 +23,7 @@ import (
 //	stuck        a step does not move
 //	keeps        a breakpoint that was taken out is hit
 //	gives up     QEMU stops the guest with an internal error
+//	aborts       QEMU ends once it has made its socket, with a complaint
 //	early        it ends at the last mark, not at its end
 func fakeStub(t *testing.T, fault string) string {
 	return script(t, fmt.Sprintf("KCATCH_TEST_STUB='x%s' exec '%s' \"$@\"\n", fault, os.Args[0]))
@@ -39,6 +41,12 @@ func playStub(fault string, args []string) (status int) {
 			conn, err := l.Accept()
 			if err != nil {
 				panic(err)
+			}
+			if fault == "aborts" {
+				conn.Close()
+				time.Sleep(50 * time.Millisecond)
+				fmt.Fprintln(os.Stderr, "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69")
+				return 134
 			}
 			g := &fakeGuest{fault: fault, conn: conn, points: map[string]bool{}}
 			return g.serve()

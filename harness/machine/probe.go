@@ -17,8 +17,8 @@ type probe struct {
 	deadline         time.Duration // for all of it
 }
 
-// exitGrace is how long QEMU may take to be gone when its socket has closed.
-const exitGrace = 500 * time.Millisecond
+// exitGrace is how long QEMU may take to be gone when its socket has closed, which it makes before it tries KVM.
+const exitGrace = time.Second
 
 // run lets the test guest run and says what went wrong; empty: it did all that kcatch asks of an accelerator. Four hardware
 // breakpoints are inserted before its first instruction, each is hit in long mode, stepped over and taken out, and the guest
@@ -44,7 +44,7 @@ func (p probe) run(ctx context.Context) (round time.Duration, trouble string, er
 	if failed == nil {
 		return round, "", nil
 	}
-	ended := proc.exited() || errors.Is(failed, rsp.ErrClosed) && proc.wait(exitGrace)
+	ended := proc.exited() || within.Err() == nil && !answered(failed) && proc.wait(exitGrace)
 	switch line := firstComplaint(proc.out.String()); {
 	case ctx.Err() != nil:
 		return 0, "", fmt.Errorf("probe accelerator: %w", context.Cause(ctx))
@@ -109,7 +109,7 @@ func (p probe) play(ctx context.Context, proc *process, socket string) (round ti
 	}
 	// The marks are passed once more, and must not be hit.
 	if s, err := stub.Wait(ctx); err == nil && s.Reason() != rsp.ReasonExited {
-		return 0, fmt.Errorf("it stopped where a breakpoint was taken out (%s)", s.Reason())
+		return 0, astray("it stopped where a breakpoint was taken out (%s)", s.Reason())
 	}
 	select {
 	case <-proc.done:
@@ -120,6 +120,20 @@ func (p probe) play(ctx context.Context, proc *process, socket string) (round ti
 		return 0, rsp.ErrClosed
 	}
 	return round, nil
+}
+
+// astrayError is what the test guest did that it should not.
+type astrayError string
+
+func (e astrayError) Error() string { return string(e) }
+
+func astray(format string, args ...any) error { return astrayError(fmt.Sprintf(format, args...)) }
+
+// answered reports that QEMU was there to say or do what is wrong.
+func answered(err error) bool {
+	var refused *rsp.StubError
+	var guest astrayError
+	return errors.As(err, &refused) || errors.As(err, &guest)
 }
 
 func mark(at uint64) rsp.Breakpoint { return rsp.Breakpoint{Kind: rsp.Hardware, Addr: at} }
@@ -139,7 +153,7 @@ func reach(ctx context.Context, stub *rsp.Client, at uint64) (time.Duration, err
 		return 0, err
 	}
 	if s.Reason() != rsp.ReasonBreak {
-		return 0, fmt.Errorf("it stopped for another reason than its breakpoint (%s)", s.Reason())
+		return 0, astray("it stopped for another reason than its breakpoint (%s)", s.Reason())
 	}
 	return took, stands(ctx, stub, at)
 }
@@ -164,7 +178,7 @@ func stands(ctx context.Context, stub *rsp.Client, at uint64) error {
 		return err
 	}
 	if regs.RIP != at || !regs.Long() {
-		return fmt.Errorf("it stopped at 0x%x, not at 0x%x", regs.RIP, at)
+		return astray("it stopped at 0x%x, not at 0x%x", regs.RIP, at)
 	}
 	return nil
 }
