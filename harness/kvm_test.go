@@ -17,6 +17,7 @@ import (
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 	"kcatch/internal/blame"
+	"kcatch/internal/fixtures"
 )
 
 // beKVM makes QEMU take itself for one under KVM: it runs under TCG, takes four breakpoints and no more, as the CPU has debug
@@ -133,7 +134,8 @@ func seedDied(t *testing.T, r verdict.Result) {
 	}
 }
 
-// TestUnderKVM: with four breakpoints and without QEMU's log of exceptions the verdict is the same.
+// TestUnderKVM: with four breakpoints, taken out for a step, and without QEMU's log of exceptions the verdicts are the same: of a
+// kernel that dies, and of one that goes on after a breakpoint.
 func TestUnderKVM(t *testing.T) {
 	r, said, err := underKVM(t, "auto", "none", asItIs, &trusting{})
 	if err != nil {
@@ -143,6 +145,16 @@ func TestUnderKVM(t *testing.T) {
 		t.Errorf("%+v, said %q", r.Machine, said)
 	}
 	seedDied(t, r)
+	files := fixtures.Find(t, fixtures.Faults61)
+	r, said, err = underKVM(t, "auto", "none", func(p *Plan) {
+		p.Kernel, p.Vmlinux, p.Append, p.CPUs = files.BzImage, files.Vmlinux, "kcatch_fault=late-warn", 2
+	}, &trusting{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict != verdict.Good || r.Machine.Accel != "kvm" || len(said) > 0 || len(r.Warnings) != 1 || r.Warnings[0].Frames[0].FoundBy == "log" {
+		t.Errorf("%s, %+v, said %q, warnings %+v", r.Summary, r.Machine, said, r.Warnings)
+	}
 }
 
 // TestSymbolUnderKVM: the slide is not known while four breakpoints are all, and a symbol that was passed before the kernel was
