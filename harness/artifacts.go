@@ -134,6 +134,7 @@ func (b *boot) complete(r *verdict.Result, after time.Duration) {
 			r.Details = append(r.Details, "--run did not come back before the guest shut down")
 		}
 	}
+	b.workload(r)
 }
 
 // needsMemory is what the header of the bzImage asks for, in bytes; zero when there is no bzImage.
@@ -167,7 +168,7 @@ func (b *boot) runOutput() []string {
 	inside := false
 	for _, line := range report.Lines(string(b.machine.Console().Tail(64<<10)), 0) {
 		switch {
-		case strings.Contains(line, "kcatch: init reached"):
+		case strings.Contains(line, "kcatch: init reached"), strings.Contains(line, images.WorkloadLine(b.marker)):
 			inside, out = true, nil
 		case strings.Contains(line, "kcatch: run exited"):
 			inside = false

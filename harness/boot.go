@@ -56,7 +56,7 @@ func (b *boot) once(ctx context.Context) (verdict.Result, error) {
 	if err := b.openArtifacts(); err != nil {
 		return verdict.Result{}, err
 	}
-	if err := b.initramfs(); err != nil {
+	if err := b.initramfs(ctx); err != nil {
 		return verdict.Result{}, err
 	}
 	defer b.close()
@@ -104,6 +104,8 @@ type boot struct {
 
 	chosenBy accelerators // nil: a machine.Chooser
 
+	helperErr error // why the workload has no helper
+
 	searchModules sync.Once // of moduleIndex: the .ko files by the names of their modules
 	moduleIndex   map[string][]kernel.ModuleFile
 }
@@ -135,7 +137,7 @@ func (b *boot) build(ctx context.Context) error {
 }
 
 // initramfs writes our own guest root, unless the plan brings one or wants none.
-func (b *boot) initramfs() error {
+func (b *boot) initramfs(ctx context.Context) error {
 	switch b.plan.Initrd {
 	case "none":
 		return nil
@@ -149,7 +151,11 @@ func (b *boot) initramfs() error {
 		return err
 	}
 	b.marker = images.NewMarker()
-	data, err := images.Build(images.Spec{Busybox: busybox, Marker: b.marker, Run: b.plan.Run})
+	helper, err := b.helper(ctx)
+	if err != nil {
+		return err
+	}
+	data, err := images.Build(images.Spec{Busybox: busybox, Marker: b.marker, Run: b.plan.Run, Workload: b.plan.Workload, Helper: helper})
 	if err != nil {
 		return err
 	}
@@ -194,7 +200,7 @@ func (b *boot) start(ctx context.Context) error {
 func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
-		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "",
+		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "" || b.plan.Workload != "",
 		Ticks: b.ticks, Early: b.endExceptionLog,
 	}
 	if b.kernel != nil {

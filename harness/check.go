@@ -34,6 +34,9 @@ func Check(ctx context.Context, plan Plan) error {
 	if err := checkMachine(plan); err != nil {
 		return err
 	}
+	if err := checkWorkload(plan); err != nil {
+		return err
+	}
 	_, err := machine.FindQEMU(plan.QEMU)
 	return err
 }

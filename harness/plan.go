@@ -18,6 +18,9 @@ type Plan struct {
 	// Initrd is a file, "none", or empty for our own initramfs, which runs Run in the guest when that is not empty.
 	Initrd string
 	Run    string
+	// Workload is one of images.Workloads, which our own initramfs runs before Run; empty for none. The boot then goes on
+	// to the guest's shutdown, and Result.Workload says how its steps ended.
+	Workload string
 	// Modules is a directory of the kernel's modules for our own initramfs; empty for none.
 	Modules string
 

@@ -6,6 +6,12 @@
 // It prints [MarkerLine], runs [Spec.Run] if there is one, prints [RunLine] and powers off (or resets, where there is
 // no ACPI).
 //
+// A [Spec.Workload] is a shell script of guest/workloads that init runs: it makes the kernel work in steps, and each says in a
+// line of the log how it ended (see [AddStep]). "memory" fills and drops the page cache, maps, forks, splices, swaps, merges,
+// compacts and migrates pages, takes memory until little is left, and takes a block of it out and back. What busybox cannot
+// do, guest/workloads/helper.c does ([BuildHelper]). A step needs nothing of the kernel: what it finds missing is not there,
+// and it says so. configs/fragments/workload.config gives a tiny kernel all of it. To add a workload, put NAME.sh there.
+//
 // It needs from you a statically linked busybox ([FindBusybox] knows Debian's busybox-static), and a marker that is
 // new for each run, so that a line of an earlier run or a constant in the kernel is never taken for it. The marker
 // stands in the archive only, not on the command line: it is not in the kernel's log before init runs.

@@ -33,6 +33,10 @@ type Spec struct {
 	Marker string
 	// Run is shell text that init runs after the marker, with all busybox applets in /bin. Empty: nothing is run.
 	Run string
+	// Workload is the name of one of [Workloads], which init runs after the marker and before Run. Empty: none.
+	Workload string
+	// Helper is the program of [BuildHelper] for the workload; without it, steps that need it say that it is not there.
+	Helper []byte
 	// Extra are files by their path in the guest; missing directories are made (0755). A path of the image's own
 	// files is refused.
 	Extra map[string]File
@@ -58,6 +62,16 @@ func Build(spec Spec) ([]byte, error) {
 	nodes := base(busybox, spec.Marker)
 	if spec.Run != "" {
 		nodes = append(nodes, node{name: "etc/kcatch/run", mode: modeRegular | 0o644, data: []byte(spec.Run + "\n")})
+	}
+	if spec.Workload != "" {
+		script, err := workloadScript(spec.Workload)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node{name: "etc/kcatch/workload", mode: modeRegular | 0o644, data: script})
+		if len(spec.Helper) > 0 {
+			nodes = append(nodes, node{name: "etc/kcatch/helper", mode: modeRegular | 0o755, data: spec.Helper})
+		}
 	}
 	nodes, err = addExtra(nodes, spec.Extra)
 	if err != nil {

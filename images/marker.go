@@ -23,6 +23,9 @@ func RunLine(marker string, status int) string {
 	return "kcatch: run exited " + strconv.Itoa(status) + " " + marker
 }
 
+// WorkloadLine is the line that init prints when [Spec.Workload] has come to its end.
+func WorkloadLine(marker string) string { return "kcatch: workload ended " + marker }
+
 // ParseRunLine finds a [RunLine] of marker in a line of console or log text and returns the status.
 func ParseRunLine(marker, line string) (status int, ok bool) {
 	_, rest, ok := strings.Cut(line, "kcatch: run exited ")

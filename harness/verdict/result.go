@@ -31,6 +31,7 @@ type Result struct {
 	Warnings  []Warning `json:"warnings"`
 	Log       []LogLine `json:"log"`
 	Console   []string  `json:"console_tail,omitempty"` // its last lines, where the log in memory could not be read; what --run printed
+	Workload  *Workload `json:"workload,omitempty"`
 	Kernel    Kernel    `json:"kernel"`
 	Machine   *Machine  `json:"machine,omitempty"`
 	Timeline  []Mark    `json:"timeline,omitempty"`
@@ -187,6 +188,21 @@ type Kernel struct {
 	PhysBase   Hex    `json:"phys_base,omitempty"`
 
 	CommandLine string `json:"command_line,omitempty"` // as the kernel has it
+}
+
+// Workload is what the guest did in userspace, by its own word.
+type Workload struct {
+	Name  string         `json:"name"`
+	Ended bool           `json:"ended"` // it came to its end
+	Steps []WorkloadStep `json:"steps"` // in the order in which they began
+}
+
+// WorkloadStep is a part of a workload. Outcome is ok, not there (the kernel or the image lacks it), failed, or begun for one that
+// did not end: the kernel died in it.
+type WorkloadStep struct {
+	Name    string `json:"name"`
+	Outcome string `json:"outcome"`
+	Note    string `json:"note,omitempty"` // what is not there, or what failed
 }
 
 // Machine identifies what it ran on.
