@@ -60,21 +60,28 @@ static void leave(int status)
 		CALL3(SYS_exit, status, 0, 0);
 }
 
-/* done ends the exercise: what, and where it is no zero the error that a system call gave. */
+/* decimal is a number and a newline as text, until it is called again. */
+static const char *decimal(ulong n)
+{
+	static char text[24];
+	char *p = text + sizeof(text) - 1;
+
+	*--p = '\n';
+	do
+		*--p = '0' + n % 10;
+	while (n /= 10);
+	return p;
+}
+
+/* done ends the exercise: what, and where it is not zero the error that a system call gave. */
 static void done(int status, const char *what, long err)
 {
-	char number[24], *p = number + sizeof(number);
-
 	CALL3(SYS_write, 1, what, length(what));
 	if (err) {
-		ulong n = err < 0 ? -err : err;
+		const char *number = decimal(err < 0 ? -err : err);
 
-		*--p = '\n';
-		do
-			*--p = '0' + n % 10;
-		while (n /= 10);
 		CALL3(SYS_write, 1, ": error ", 8);
-		CALL3(SYS_write, 1, p, number + sizeof(number) - p);
+		CALL3(SYS_write, 1, number, length(number));
 	} else {
 		CALL3(SYS_write, 1, "\n", 1);
 	}
@@ -454,13 +461,14 @@ static void migrate(void)
 }
 
 /*
- * Takes memory until less than reserve KiB are available, at most limit MiB, and holds it while the script reads files.
- * It offers itself to the OOM killer first.
+ * Takes memory until a tenth of it is available, at most 512 MiB. What is then free it puts the watermarks above, so that
+ * kswapd has to run, but not so high that an allocation fails: nothing here is for the OOM killer, and should one come, this
+ * program offers itself. The script puts the watermarks back.
  */
 static void pressure(void)
 {
 	const long reserve = value("/proc/meminfo", "MemTotal") / 10, limit = 512;
-	long left = value("/proc/meminfo", "MemAvailable");
+	long left = value("/proc/meminfo", "MemAvailable"), was = value("/proc/vmstat", "pageoutrun ");
 
 	if (left < 0)
 		done(ABSENT, "MemAvailable in /proc/meminfo", 0);
@@ -470,11 +478,18 @@ static void pressure(void)
 		i += 3;
 		left = value("/proc/meminfo", "MemAvailable");
 	}
-	/* A process more, and page tables, pipes and slabs for it, while there is little left. */
+	put("/proc/sys/vm/min_free_kbytes", decimal(value("/proc/meminfo", "MemFree") * 9 / 10));
+	fill(map(2 * MB, MAP_PRIVATE | MAP_ANON, -1), 2 * MB, 0);
+	/* Processes more, and page tables and slabs for them, while there is little left. */
 	for (int i = 0; i < 8; i++) {
 		if (child())
 			leave(0);
 		reap();
+	}
+	for (int i = 0; was >= 0 && value("/proc/vmstat", "pageoutrun ") == was; i++) {
+		if (i == 50)
+			done(1, "kswapd did not run in 50 waits of 20 ms", 0);
+		rest(20);
 	}
 }
 

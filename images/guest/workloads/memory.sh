@@ -107,11 +107,8 @@ step() {
 		return $status
 		;;
 	pressure)
-		# The watermarks are put where the helper stops, so that kswapd and direct reclaim run well before the OOM killer.
 		min=/proc/sys/vm/min_free_kbytes
 		was=$(cat $min 2>/dev/null)
-		total=$(awk '/^MemTotal/ { print int($2 / 24) }' /proc/meminfo 2>/dev/null)
-		[ "$total" ] && knob $min $total
 		(exercise pressure)
 		status=$?
 		[ "$was" ] && knob $min $was
