@@ -192,7 +192,7 @@ func (b *boot) name(r *verdict.Result) {
 	r.Artifacts.Dir, r.Artifacts.Vmlinux = b.artifacts.dir, b.plan.Vmlinux
 	r.Artifacts.Exceptions = b.exceptionsPath()
 	r.Artifacts.Console, r.Artifacts.Log, r.Artifacts.QEMUCommand = at("console.log"), at("dmesg.log"), at("qemu.sh")
-	if r.Verdict == verdict.Bad {
+	if r.Verdict == verdict.Bad && b.exact == nil {
 		r.Artifacts.VMCore = at(coreName)
 	}
 	r.Artifacts.Report, r.Artifacts.Result = at("report.txt"), at("result.json")
@@ -216,14 +216,20 @@ func (b *boot) save(r *verdict.Result) error {
 	}
 	put("dmesg.log", log.String())
 	put("qemu.sh", b.rerunScript())
-	var text, js strings.Builder
-	err = errors.Join(err, report.Text(&text, r, report.Style{}), report.JSON(&js, r))
-	put("report.txt", text.String())
-	put("result.json", js.String())
+	err = errors.Join(err, b.artifacts.report(r))
 	if cerr := b.machine.Console().LogError(); cerr != nil {
 		err = errors.Join(err, diskError("artifacts", cerr))
 	}
 	return err
+}
+
+// report writes the result as text and as JSON.
+func (a artifacts) report(r *verdict.Result) error {
+	var text, js strings.Builder
+	err := errors.Join(report.Text(&text, r, report.Style{}), report.JSON(&js, r))
+	_, terr := a.write("report.txt", []byte(text.String()))
+	_, jerr := a.write("result.json", []byte(js.String()))
+	return errors.Join(err, terr, jerr)
 }
 
 // coreName is the core's file in the artifact directory.
@@ -245,6 +251,9 @@ func (b *boot) keepCore(r *verdict.Result, cpus []amd64.Registers) error {
 
 // saveCore writes an ELF core of the machine, for drgn and crash. It has holes where the guest's memory is zero.
 func (b *boot) saveCore(cpus []amd64.Registers) error {
+	if b.exact != nil { // the boot that it repeats has one
+		return nil
+	}
 	ram, err := os.Open(b.machine.RAMPath())
 	if err != nil {
 		return diskError("vmcore", err)

@@ -106,6 +106,8 @@ type boot struct {
 
 	helperErr error // why the workload has no helper
 
+	exact *exact // it is a deterministic one, see WhoWrote; nil as a rule
+
 	searchModules sync.Once // of moduleIndex: the .ko files by the names of their modules
 	moduleIndex   map[string][]kernel.ModuleFile
 }
@@ -138,6 +140,9 @@ func (b *boot) build(ctx context.Context) error {
 
 // initramfs writes our own guest root, unless the plan brings one or wants none.
 func (b *boot) initramfs(ctx context.Context) error {
+	if b.initrd != "" { // of the boot before, which this one repeats
+		return nil
+	}
 	switch b.plan.Initrd {
 	case "none":
 		return nil
@@ -211,6 +216,9 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	}
 	if b.marker != "" {
 		in.Marker = images.MarkerLine(b.marker)
+	}
+	if b.exact != nil {
+		b.exact.watch(b, &in)
 	}
 	return watch.Wait(ctx, in)
 }
@@ -289,6 +297,9 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	if b.note != "" {
 		r.Notes = append(r.Notes, b.note)
 	}
+	if b.exact != nil {
+		b.exact.examined(&scene, &r)
+	}
 	switch {
 	case b.again:
 		r.Notes = append(r.Notes, starvedNote)
@@ -336,6 +347,9 @@ const maxWarned = 32
 // passed looks at a machine that stands at a breakpoint: the first death is kept as it was at its moment, because the
 // stack may be gone later, and so is every WARN.
 func (b *boot) passed(ctx context.Context, h watch.Hit) error {
+	if b.exact != nil {
+		b.exact.passed(b, h)
+	}
 	switch h.Symbol {
 	case "early_fixup_exception": // it goes on to its halt, as a rule; the files that its chain needs are read meanwhile
 		scene := b.scene(watch.Stop{})

@@ -30,10 +30,14 @@ func (b *boot) spec() machine.Spec {
 	if kernel == "" {
 		kernel = b.plan.Vmlinux // by PVH
 	}
-	return machine.Spec{
+	spec := machine.Spec{
 		QEMU: b.plan.QEMU, Machine: b.plan.Machine, Memory: b.plan.Memory, CPUs: b.plan.CPUs, Accel: b.accel,
 		Kernel: kernel, Initrd: b.initrd, Append: commandLine(b.plan), Extra: b.plan.QEMUArg,
 	}
+	if b.exact != nil {
+		spec.Icount = b.exact.icount
+	}
+	return spec
 }
 
 // startMachine starts QEMU, connects to its stub, and maps its RAM.

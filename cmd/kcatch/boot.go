@@ -131,7 +131,11 @@ func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *tal
 		talk.done()
 		result, shown = r, show(cfg, r, stdout)
 	}
-	_, err = harness.Boot(ctx, plan, progress)
+	if cfg.WhoWrote != "" {
+		_, err = harness.WhoWrote(ctx, plan, cfg.WhoWrote, progress)
+	} else {
+		_, err = harness.Boot(ctx, plan, progress)
+	}
 	return result, errors.Join(shown, err)
 }
 

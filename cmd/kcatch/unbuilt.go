@@ -13,7 +13,6 @@ var unbuilt = []struct {
 	key   string
 	asked func(config.Boot) bool
 }{
-	{"who-wrote", func(b config.Boot) bool { return b.WhoWrote != "" }},
 	{"values", func(b config.Boot) bool { return b.Values != "none" }},
 }
 

@@ -112,6 +112,7 @@ func (r *Registers) slot(n Reg) *uint64 {
 // Bits of EFLAGS, CR0, CR4 and EFER that decide how a stopped vCPU is read (Intel SDM vol. 3A, 2.3 and 2.5).
 const (
 	FlagIF   = 1 << 9
+	FlagDF   = 1 << 10 // string instructions go down
 	CR0PE    = 1 << 0
 	CR0PG    = 1 << 31
 	CR4PAE   = 1 << 5

@@ -26,10 +26,11 @@ type Image struct {
 // ReadMemory fills p from run-time address va. Addresses outside the image and the direct map, and bytes that are no
 // RAM, give a [*FaultError]; n is the number of bytes before it.
 func (i Image) ReadMemory(p []byte, va uint64) (int, error) {
-	return readPaged(p, va, i.RAM, i.translate)
+	return readPaged(p, va, i.RAM, i.Translate)
 }
 
-func (i Image) translate(va uint64) (pa, n uint64, err error) {
+// Translate gives the guest-physical address of a run-time address, and how many bytes follow in the same mapping.
+func (i Image) Translate(va uint64) (pa, n uint64, err error) {
 	if off := va - i.Placement.Run(i.Text); off < i.Size {
 		return i.Placement.Phys + off, i.Size - off, nil
 	}

@@ -48,6 +48,8 @@ type Chain struct {
 	Traps   []Trap // exception frames crossed, innermost first
 	Stopped string // why the backtrace ends; empty at the end of the stack
 	Message string // what the decompressor's error() was given
+	// Wrote says that the instruction before the vCPU's pc is meant: see [Scene.WriterOf].
+	Wrote bool
 	// Undeliverable is why the vCPU of a machine that was reset could take no exception; empty when it could.
 	Undeliverable string
 }

@@ -130,6 +130,7 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	if f.Task != nil {
 		c = &f.Task.Chain
 	}
+	s.death = death{evidence: e, finding: f, chain: c}
 	r.Stage, r.StageCall = stage(c, e.Kernel)
 	if r.Stage == verdict.Initcall && r.StageCall == "" {
 		r.StageCall = e.Initcall

@@ -55,6 +55,14 @@ type Scene struct {
 	ModuleFiles kernel.ModuleSource
 
 	modules modulesOf
+	death   death
+}
+
+// death is what Examine found, for questions that are asked after it.
+type death struct {
+	evidence *Evidence
+	finding  *Finding // nil when nothing died
+	chain    *Chain   // that shows it
 }
 
 // Gather reads the chain of every vCPU. An error means that the stub is gone.
@@ -94,8 +102,12 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 
 // ChainOf is the backtrace of a vCPU with these registers.
 func (s *Scene) ChainOf(cpu int, regs amd64.Registers) Chain {
-	c := Chain{CPU: cpu, Regs: regs}
-	mem, why := s.memory(regs)
+	return s.chain(Chain{CPU: cpu, Regs: regs})
+}
+
+// chain completes c, of which the vCPU and its registers are known.
+func (s *Scene) chain(c Chain) Chain {
+	mem, why := s.memory(c.Regs)
 	s.unwind(&c, mem)
 	if why != "" {
 		c.Stopped = strings.TrimPrefix(c.Stopped+"; "+why, "; ")
@@ -197,6 +209,9 @@ func (s *Scene) unwind(c *Chain, mem linux.Memory) {
 	mods := s.loadedModules(c.Regs)
 	code := image(k, mods)
 	trace := unwind.Walk(unwind.NewState(c.Regs), mem, code)
+	if c.Wrote && len(trace.Frames) > 0 {
+		trace.Frames[0].PC.Kind = unwind.Return // it is looked up one byte before; the registers are those of the pc itself
+	}
 	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, untold: s.modules.err != nil, place: *s.Placement, mem: mem, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
 	sym.chain(c, trace)
 	if !trace.Stop.Whole() {

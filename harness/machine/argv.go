@@ -50,8 +50,9 @@ func (b *argv) hardware(s Spec, shared bool) {
 	b.add("-m", size, "-accel", string(s.Accel), "-cpu", s.CPUModel, "-smp", strconv.Itoa(s.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none", "-net", "none")
 	if s.Icount != "" {
-		// The date is the guest's too, or each run would have its own.
-		b.add("-icount", s.Icount, "-rtc", "base=2024-01-01T00:00:00,clock=vm")
+		// The date is the guest's too, or each run would have its own; and so is the seed for its random numbers that QEMU 7.2
+		// puts behind the kernel (hw/i386/x86.c, x86_load_linux: SETUP_RNG_SEED), which -seed makes the same.
+		b.add("-icount", s.Icount, "-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1")
 	}
 	if s.IntLog != "" {
 		b.add("-d", "int,cpu_reset", "-D", s.IntLog)

@@ -50,6 +50,7 @@ func TestArgv(t *testing.T) {
 -net none
 -icount shift=auto
 -rtc base=2024-01-01T00:00:00,clock=vm
+-seed 1
 -d int,cpu_reset
 -D /o/int.log
 -chardev pipe,id=serial0,path=/tmp/a,,b/s

@@ -22,6 +22,7 @@ func Text(w io.Writer, r *verdict.Result, style Style) error {
 	}
 	t.chains(r)
 	t.tasks(r)
+	t.whoWrote(r)
 	if r.Cause != nil {
 		t.source(r.Cause)
 	}

@@ -154,15 +154,38 @@ type Task struct {
 	Frames []Frame `json:"frames"`
 }
 
-// Write is a writer of watched memory.
+// Write is who wrote some memory last before the death, or before the end of a good boot.
 type Write struct {
 	Expression string  `json:"expression"`
-	Address    Hex     `json:"address"`
-	Size       int     `json:"size"`
-	Old        Hex     `json:"old"`
+	Address    Hex     `json:"address"` // run-time value
+	Size       int     `json:"size"`    // bytes
+	Old        Hex     `json:"old"`     // up to eight bytes at Offset, before the last write
 	New        Hex     `json:"new"`
-	Writers    int     `json:"writers"`
-	Frames     []Frame `json:"frames"`
+	Writers    int     `json:"writers"` // how often it was written from power-on
+	Frames     []Frame `json:"frames"`  // of the last writer, innermost first; empty when there was none
+
+	Function string   `json:"function,omitempty"` // the last writer by name: the innermost that is no accessor and no memset
+	File     string   `json:"file,omitempty"`
+	Line     int      `json:"line,omitempty"`
+	Offset   int      `json:"offset,omitempty"` // of Old and New in the memory, in bytes: the first ones that changed
+	CPU      int      `json:"cpu"`              // of the last writer
+	Via      string   `json:"via,omitempty"`    // the mapping it was written by
+	Earlier  []Writer `json:"earlier,omitempty"`
+	Stopped  string   `json:"stopped,omitempty"` // why the backtrace ends where it does
+	Sampled  bool     `json:"sampled,omitempty"` // not every write was seen, there were too many: Writers is a lower bound
+	Watched  []string `json:"watched,omitempty"` // the mappings that were watched
+}
+
+// Writer is a writer before the last one, the oldest first.
+type Writer struct {
+	Function string `json:"function"`
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	PC       Hex    `json:"pc"`
+	Old      Hex    `json:"old"`
+	New      Hex    `json:"new"`
+	Via      string `json:"via,omitempty"`
+	Loading  bool   `json:"loading,omitempty"` // all that loaded or unpacked the kernel, as one
 }
 
 // Warning is a WARN, fix-up or other event that the kernel survived.

@@ -124,8 +124,8 @@ func (w *watch) arm(ctx context.Context) error {
 	if len(w.points) == 0 || w.inserted && w.placement.Slide == w.slide {
 		return nil
 	}
-	if _, err := w.in.Stub.Interrupt(ctx); err != nil {
-		return lost(err)
+	if err := w.interrupt(ctx); err != nil {
+		return err
 	}
 	return w.move(ctx)
 }
@@ -155,6 +155,12 @@ func (w *watch) move(ctx context.Context) error {
 func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 	if s.Reason() == rsp.ReasonInternalError { // no event will say why
 		return &blame.Error{Kind: blame.Infrastructure, Msg: "watch: " + ErrInternal.Error(), Err: ErrInternal}
+	}
+	if s.Reason() == rsp.ReasonWatch {
+		if err := w.written(ctx, s); err != nil {
+			return err
+		}
+		return w.resume(ctx)
 	}
 	if s.Reason() != rsp.ReasonBreak {
 		w.frozen, w.frozenAt = s, time.Now()
@@ -217,8 +223,14 @@ const maxSteps = 8
 // an EXCP_DEBUG is raised when single-stepping"); the breakpoint was then seen twice, about once in 60 on a loaded host.
 func (w *watch) stepOver(ctx context.Context, t rsp.Thread, pc uint64) error {
 	for range maxSteps {
-		if _, err := w.in.Stub.StepOver(ctx, t); err != nil {
+		stop, err := w.in.Stub.StepOver(ctx, t)
+		if err != nil {
 			return lost(err)
+		}
+		if stop.Reason() == rsp.ReasonWatch { // the instruction at the breakpoint wrote
+			if err := w.written(ctx, stop); err != nil {
+				return err
+			}
 		}
 		regs, err := w.in.Stub.Registers(ctx, t)
 		if err != nil {

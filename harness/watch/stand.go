@@ -20,8 +20,8 @@ func (w *watch) standStill(ctx context.Context, kind Kind) error {
 		case <-time.After(stopGrace):
 		}
 	}
-	if _, err := w.in.Stub.Interrupt(ctx); err != nil {
-		return lost(err)
+	if err := w.interrupt(ctx); err != nil {
+		return err
 	}
 	if kind == Stuck || kind == TimedOut {
 		return w.settle(ctx)
@@ -51,8 +51,8 @@ func (w *watch) settle(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-time.After(tick):
 		}
-		if _, err := w.in.Stub.Interrupt(ctx); err != nil {
-			return lost(err)
+		if err := w.interrupt(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

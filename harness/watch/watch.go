@@ -82,6 +82,12 @@ type Input struct {
 	Early func(context.Context, []machine.CPUState) (enough bool)
 	// Passed is told of every breakpoint that is hit, while the machine stands at it; it may read the machine.
 	Passed func(ctx context.Context, h Hit) error
+	// Watched are write watchpoints (rsp.WriteWatch) that stand from power-on, and Written is told of each write to one; see
+	// [Write]. TCG takes any number of them, at addresses that are not mapped yet too.
+	Watched []rsp.Breakpoint
+	Written func(ctx context.Context, w Write) (Next, error)
+	// Rearmed is told when a watchpoint that rested is in again.
+	Rearmed func(addr uint64)
 	// FewPoints says that the stub takes four breakpoints and no more (KVM).
 	FewPoints bool
 	// Until is init, console or the name of a symbol.
@@ -127,6 +133,11 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 			return Stop{}, err
 		}
 		w.scattered = !in.FewPoints
+	}
+	for _, b := range in.Watched {
+		if err := in.Stub.Insert(ctx, b); err != nil {
+			return Stop{}, lost(err)
+		}
 	}
 	if err := in.Stub.Continue(ctx); err != nil {
 		return Stop{}, lost(err)
@@ -186,6 +197,7 @@ type watch struct {
 	event    *machine.Event
 	frozen   rsp.Stop // the last stop that is no breakpoint's, while the machine stands at it
 	frozenAt time.Time
+	resting  []resting
 	pausedAt time.Time // when QMP said that the machine stands, and it has not said since that it goes on
 	marks    []verdict.Mark
 }
@@ -261,6 +273,9 @@ func (w *watch) look(ctx context.Context) error {
 		if err := w.arm(ctx); err != nil {
 			return err
 		}
+	}
+	if err := w.rearm(ctx, time.Now()); err != nil {
+		return err
 	}
 	every := poll
 	if w.deadFor > 0 || time.Now().Before(w.sharpTo) {

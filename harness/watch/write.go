@@ -1,0 +1,101 @@
+package watch
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/rsp"
+)
+
+// Write is a write to watched memory. The vCPU stands after the instruction that wrote, or on it for a repeated string
+// instruction that has more to do (QEMU's target/i386: each round of it is an instruction of its own); memory has the new value.
+type Write struct {
+	Addr  uint64 // of the watchpoint, as it was inserted
+	CPU   int
+	Regs  amd64.Registers
+	After time.Duration
+}
+
+// Next is what becomes of a watchpoint after a write.
+type Next int
+
+// The zero value leaves it where it is.
+const (
+	Keep Next = iota
+	Rest      // it is taken out, and put in again after a while: see [rest]
+	Drop      // it is taken out
+)
+
+// rest is how long a watchpoint rests. A write that the guest's timer interrupt makes each time would leave it no time for
+// anything else: under icount each stop takes it to its next tick (harness/whowrote.go, clocks).
+const rest = 20 * time.Millisecond
+
+type resting struct {
+	point rsp.Breakpoint
+	until time.Time
+}
+
+// written hands a stop at a write watchpoint on, and takes the watchpoint out when that was enough. The caller resumes. It is no
+// sign of progress: a kernel that hangs counts its ticks, too.
+func (w *watch) written(ctx context.Context, s rsp.Stop) error {
+	regs, err := w.in.Stub.Registers(ctx, s.Thread)
+	if err != nil {
+		return lost(err)
+	}
+	w.locate()
+	if w.in.Written == nil {
+		return nil
+	}
+	next, err := w.in.Written(ctx, Write{Addr: s.Watch.Addr, CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)})
+	if err != nil || next == Keep {
+		return err
+	}
+	i := slices.IndexFunc(w.in.Watched, func(b rsp.Breakpoint) bool { return b.Addr == s.Watch.Addr })
+	if i < 0 {
+		return nil
+	}
+	point := w.in.Watched[i]
+	if err := w.in.Stub.Remove(ctx, point); err != nil {
+		return lost(err)
+	}
+	w.in.Watched = slices.Delete(slices.Clone(w.in.Watched), i, i+1)
+	if next == Rest {
+		w.resting = append(w.resting, resting{point, time.Now().Add(rest)})
+	}
+	return nil
+}
+
+// rearm puts the watchpoints in again that have rested. They rest in the order of their times.
+func (w *watch) rearm(ctx context.Context, now time.Time) error {
+	if len(w.resting) == 0 || now.Before(w.resting[0].until) {
+		return nil
+	}
+	if err := w.interrupt(ctx); err != nil {
+		return err
+	}
+	for len(w.resting) > 0 && !now.Before(w.resting[0].until) {
+		point := w.resting[0].point
+		if err := w.in.Stub.Insert(ctx, point); err != nil {
+			return lost(err)
+		}
+		w.resting, w.in.Watched = w.resting[1:], append(w.in.Watched, point)
+		if w.in.Rearmed != nil {
+			w.in.Rearmed(point.Addr)
+		}
+	}
+	return w.resume(ctx)
+}
+
+// interrupt stops the machine. It may have stopped by itself meanwhile: a write then counts like any other.
+func (w *watch) interrupt(ctx context.Context) error {
+	s, err := w.in.Stub.Interrupt(ctx)
+	if err != nil {
+		return lost(err)
+	}
+	if s.Reason() == rsp.ReasonWatch {
+		return w.written(ctx, s)
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package writer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"kcatch/gdb/rsp"
+	"kcatch/harness/autopsy"
+	"kcatch/harness/watch"
+)
+
+// Kept is how many of the last writers are kept with their chains.
+const Kept = 16
+
+// maxForeign is how many stops at an address that maps other memory are taken before that address is no longer watched: user
+// space may be busy there.
+const maxForeign = 64
+
+// maxHits is how many writes by one address are all taken; of those after it some are, see watch.Rest.
+const maxHits = 512
+
+// RAM is the guest's memory. *guest.RAM satisfies it.
+type RAM interface {
+	ReadPhysical(p []byte, pa uint64) (n int, err error)
+}
+
+// Event is one write.
+type Event struct {
+	CPU int
+	Via Kind
+	// Old and New are the eight bytes, or fewer, of the target at Offset: the first ones that changed.
+	Offset   int
+	Old, New uint64
+	Chain    autopsy.Chain
+	// Loading says that the kernel was not at its place yet: the firmware loads it or its decompressor unpacks it, byte by byte.
+	// All of that is one event, of so many writes; the chain is that of the first.
+	Loading bool
+	Times   int
+}
+
+// Recorder takes the writes of one boot. It is not safe for concurrent use.
+type Recorder struct {
+	ram     RAM
+	records []record
+	frozen  bool // by End
+}
+
+// record is one target's.
+type record struct {
+	target  Target
+	aliases []Alias
+	foreign map[uint64]int // stops by alias that were other memory's
+	hits    map[uint64]int // writes by alias
+	sampled bool           // some writes were not seen, because there were so many
+	dropped []Kind         // aliases that are no longer watched
+	last    []byte         // its bytes as they were seen last
+	now     account
+	cut     account // as it was when Cut was called last
+}
+
+// account is what is known of the writers up to some moment.
+type account struct {
+	writers int
+	events  []Event // the last ones, at most Kept
+	left    []byte  // the target as the last of them left it; at power-on before the first
+	value   []byte  // and as it was when the account was closed
+}
+
+// NewRecorder begins with the machine at its first instruction.
+func NewRecorder(ram RAM, m Maps, targets []Target) *Recorder {
+	r := &Recorder{ram: ram}
+	for _, t := range targets {
+		rec := record{target: t, aliases: m.Aliases(t), foreign: map[uint64]int{}, hits: map[uint64]int{}}
+		rec.last = r.bytes(t)
+		rec.now.left = rec.last
+		r.records = append(r.records, rec)
+	}
+	return r
+}
+
+// bytes reads a target as it is now.
+func (r *Recorder) bytes(t Target) []byte {
+	all := make([]byte, 0, t.Size)
+	for _, p := range t.Pieces {
+		b := make([]byte, p.Len)
+		_, _ = r.ram.ReadPhysical(b, p.Phys) // the target was read when it was found; what fails later reads as zero
+		all = append(all, b...)
+	}
+	return all
+}
+
+// Watchpoints are what has to stand from power-on, each address once.
+func (r *Recorder) Watchpoints() []rsp.Breakpoint {
+	var all []rsp.Breakpoint
+	for _, rec := range r.records {
+		for _, a := range rec.aliases {
+			i := slices.IndexFunc(all, func(b rsp.Breakpoint) bool { return b.Addr == a.Addr })
+			if i >= 0 {
+				all[i].Len = max(all[i].Len, a.Len)
+				continue
+			}
+			all = append(all, rsp.Breakpoint{Kind: rsp.WriteWatch, Addr: a.Addr, Len: a.Len})
+		}
+	}
+	return all
+}
+
+// Translate gives the guest-physical address of a virtual one for the vCPU that wrote.
+type Translate func(va uint64) (pa, n uint64, err error)
+
+// Written takes a stop; loading is as in [Event]. chain unwinds the writer, given the bytes that it may have written; it is called
+// at most once.
+func (r *Recorder) Written(w watch.Write, loading bool, translate Translate, chain func(at uint64, size int) autopsy.Chain) watch.Next {
+	if r.frozen {
+		return watch.Drop
+	}
+	var got *autopsy.Chain
+	next := watch.Drop
+	for i := range r.records {
+		rec := &r.records[i]
+		at := slices.IndexFunc(rec.aliases, func(a Alias) bool { return a.Addr == w.Addr })
+		if at < 0 {
+			continue
+		}
+		a := rec.aliases[at]
+		if pa, _, err := translate(w.Addr); err != nil || pa != a.Phys {
+			rec.foreign[w.Addr]++
+			if rec.foreign[w.Addr] < maxForeign {
+				next = watch.Keep
+			} else {
+				rec.dropped = append(rec.dropped, a.Kind)
+			}
+			continue
+		}
+		next = watch.Keep
+		if rec.hits[w.Addr]++; rec.hits[w.Addr] > maxHits && !loading {
+			rec.sampled, next = true, watch.Rest
+		}
+		if loading && rec.loaded(r.bytes(rec.target)) {
+			continue
+		}
+		if got == nil {
+			c := chain(w.Addr, a.Len)
+			got = &c
+		}
+		rec.add(Event{CPU: w.CPU, Via: a.Kind, Chain: *got, Loading: loading, Times: 1}, r.bytes(rec.target))
+	}
+	return next
+}
+
+// add counts a write that left the target with these bytes.
+func (rec *record) add(e Event, now []byte) {
+	e.Offset = changed(rec.last, now)
+	e.Old, e.New = word(rec.last[e.Offset:]), word(now[e.Offset:])
+	rec.last, rec.now.left = now, now
+	rec.now.writers++
+	if len(rec.now.events) == Kept {
+		rec.now.events = rec.now.events[:copy(rec.now.events, rec.now.events[1:])]
+	}
+	rec.now.events = append(rec.now.events, e)
+}
+
+// Rearmed says that a watchpoint which rested is in again: what was written meanwhile is nobody's.
+func (r *Recorder) Rearmed(addr uint64) {
+	for i := range r.records {
+		rec := &r.records[i]
+		if slices.ContainsFunc(rec.aliases, func(a Alias) bool { return a.Addr == addr }) {
+			rec.last = r.bytes(rec.target)
+		}
+	}
+}
+
+// loaded adds a write to the event of loading, if there is one, that left the target with these bytes.
+func (rec *record) loaded(now []byte) bool {
+	n := len(rec.now.events)
+	if n == 0 || !rec.now.events[n-1].Loading {
+		return false
+	}
+	e := &rec.now.events[n-1]
+	e.Times++
+	e.New = word(now[e.Offset:])
+	rec.last, rec.now.left = now, now
+	return true
+}
+
+// changed is the offset of the first word of eight bytes that differs; 0 when none does.
+func changed(before, now []byte) int {
+	for at := 0; at < len(now); at += 8 {
+		end := min(at+8, len(now))
+		if !bytes.Equal(before[at:end], now[at:end]) {
+			return at
+		}
+	}
+	return 0
+}
+
+// word is up to eight bytes, little-endian.
+func word(b []byte) uint64 {
+	var w [8]byte
+	copy(w[:], b)
+	return binary.LittleEndian.Uint64(w[:])
+}
+
+// Cut marks a moment that may turn out to be the death: an early exception, of which some return.
+func (r *Recorder) Cut() {
+	if r.frozen {
+		return
+	}
+	for i := range r.records {
+		rec := &r.records[i]
+		rec.cut = rec.now
+		rec.cut.events, rec.cut.value = slices.Clone(rec.now.events), r.bytes(rec.target)
+	}
+}
+
+// End marks the death: no write after it counts.
+func (r *Recorder) End() {
+	r.Cut()
+	r.frozen = true
+}
+
+// Answer is who wrote one target.
+type Answer struct {
+	Target  Target
+	Writers int
+	// Events are the last writers, at most Kept, the last one last.
+	Events []Event
+	// Value is the target's first eight bytes, or fewer, at the death.
+	Value uint64
+	// Missed says that the target had another value at the death than the last writer left: something wrote it by a mapping that
+	// was not watched, or a device did.
+	Missed bool
+	// Sampled says that there were too many writes to take each: Writers is a lower bound, and the last writer may be another.
+	Sampled bool
+	// Kinds are the mappings that were watched, and Dropped those of them that were not watched to the end.
+	Kinds, Dropped []Kind
+}
+
+// Answers are the writers of each target up to the death. atCut takes the moment of the last Cut for it, else it is now. What was
+// written in the handler of the exception whose pt_regs is given was written after the death.
+func (r *Recorder) Answers(atCut bool, ptRegs uint64) []Answer {
+	var all []Answer
+	for i := range r.records {
+		rec := &r.records[i]
+		acc := rec.cut
+		if !r.frozen && !atCut || acc.value == nil {
+			acc = rec.now
+			acc.value = r.bytes(rec.target)
+		}
+		a := Answer{Target: rec.target, Writers: acc.writers, Events: acc.events, Value: word(acc.value), Dropped: rec.dropped}
+		a.Missed, a.Sampled = !bytes.Equal(acc.left, acc.value) && !rec.sampled, rec.sampled
+		for n := len(a.Events); n > 0 && a.Events[n-1].handles(ptRegs); n = len(a.Events) {
+			a.Missed = false // not known: what the death found has been written over
+			if e := a.Events[n-1]; e.Offset == 0 {
+				a.Value = e.Old
+			}
+			a.Events = a.Events[:n-1]
+			a.Writers--
+		}
+		for _, al := range rec.aliases {
+			if !slices.Contains(a.Kinds, al.Kind) {
+				a.Kinds = append(a.Kinds, al.Kind)
+			}
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// handles reports whether the writer ran in the handler of the exception whose pt_regs are at that address.
+func (e Event) handles(ptRegs uint64) bool {
+	return ptRegs != 0 && slices.ContainsFunc(e.Chain.Traps, func(t autopsy.Trap) bool { return t.PtRegs == ptRegs })
+}
