@@ -320,7 +320,7 @@ func (b *boot) scene(stop watch.Stop) autopsy.Scene {
 	return autopsy.Scene{
 		Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, Boot: b.decompressor, Setup: b.setup,
 		First: b.first, Warned: b.warned, Console: string(b.machine.Console().Tail(consoleTail)),
-		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn, Exceptions: b.exceptions(), ModuleFiles: b.moduleFiles,
+		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn, Values: b.plan.Values, Exceptions: b.exceptions(), ModuleFiles: b.moduleFiles,
 	}
 }
 

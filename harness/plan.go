@@ -3,6 +3,7 @@ package harness
 import (
 	"time"
 
+	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/kernels"
 )
@@ -36,6 +37,7 @@ type Plan struct {
 	Timeout time.Duration
 	Quiet   time.Duration   // no progress for this long is a hang; zero: 48 s
 	FailOn  []verdict.Class // survived events that make a boot bad
+	Values  autopsy.ValueOptions
 
 	Out   string // artifact directory; empty: a new one in the user's state directory
 	Cache string // empty: the user's cache directory

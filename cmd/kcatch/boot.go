@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"kcatch/harness"
+	"kcatch/harness/autopsy"
 	"kcatch/harness/config"
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
@@ -42,14 +43,10 @@ func bootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		Args:    cobra.ArbitraryArgs, // config says more about a second TREE
 	}
 	config.BindBootFlags(cmd.Flags())
-	markUnbuilt(cmd.Flags())
 	completeBoot(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, resolved, err := config.ResolveBoot(cmd.Flags(), os.LookupEnv, args, verdict.ClassNames())
 		if err != nil {
-			return err
-		}
-		if err := refuseUnbuilt(cfg, resolved); err != nil {
 			return err
 		}
 		talk.quiet = cfg.Quiet
@@ -185,6 +182,7 @@ func planFor(cfg config.Boot) harness.Plan {
 		Append: cfg.Append, Machine: cfg.Machine, Memory: cfg.Memory, CPUs: cfg.SMP, Accel: cfg.Accel, QEMU: cfg.QEMU,
 		QEMUArg: cfg.QEMUArg, Until: cfg.Until, Timeout: cfg.Timeout, Out: cfg.Out,
 	}
+	plan.Values = autopsy.ValueOptions{Args: cfg.Values != "none", Locals: cfg.Values == "all", Depth: cfg.ValuesDepth}
 	for _, c := range cfg.FailOn {
 		plan.FailOn = append(plan.FailOn, verdict.Class(c))
 	}

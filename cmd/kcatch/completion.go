@@ -93,6 +93,7 @@ func completeBoot(cmd *cobra.Command) {
 		{"only", deaths(classes), wordsOnly},
 		{"who-wrote", []string{"auto"}, wordsOnly},
 		{"values", []string{"none", "args", "all"}, wordsOnly},
+		{"values-depth", []string{"0", "1", "2", "3"}, wordsOnly},
 		{"profile", configs.Profiles(), andFiles},
 		{"json", []string{"-"}, andFiles},
 		{"out", nil, onlyDirs},

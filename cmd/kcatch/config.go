@@ -20,7 +20,6 @@ of boot, so that a command line can be tried: kcatch config --profile quick --me
 		Args: cobra.ArbitraryArgs,
 	}
 	config.BindBootFlags(cmd.Flags())
-	markUnbuilt(cmd.Flags())
 	completeBoot(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		_, resolved, err := config.ResolveBoot(cmd.Flags(), os.LookupEnv, args, verdict.ClassNames())

@@ -182,6 +182,9 @@ func (m *Module) Locate(addr uint64) ([]vmlinux.Location, error) {
 	return f.Locate(vmlinux.Addr(addr))
 }
 
+// File is the module's .ko with its debug information; its link addresses are the run-time ones. Errors: those of Locate.
+func (m *Module) File() (*vmlinux.File, error) { return m.file() }
+
 // Bug finds the entry of the module's bug table for the trap instruction at a run-time address.
 func (m *Module) Bug(addr uint64) (linux.Bug, bool) {
 	table, ok := m.bugs()

@@ -52,6 +52,8 @@ type Chain struct {
 	Wrote bool
 	// Undeliverable is why the vCPU of a machine that was reset could take no exception; empty when it could.
 	Undeliverable string
+
+	acts *activations // nil: the chain was not walked
 }
 
 // Trap is an exception frame in a chain: Frames[Index] is the first frame of the code it interrupted.

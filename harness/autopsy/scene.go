@@ -47,6 +47,8 @@ type Scene struct {
 	Exceptions *machine.ExceptionLog
 	// FailOn are the classes of survived events that make a boot bad.
 	FailOn []verdict.Class
+	// Values are what is shown of variables.
+	Values ValueOptions
 	// Source gives the text of a file of the tree as it was built; nil when there is no tree.
 	Source func(file string) ([]byte, error)
 	// Patched gives the name of the patch that put a line of text into a file, or the empty string.
@@ -206,6 +208,7 @@ func (s *Scene) unwind(c *Chain, mem linux.Memory) {
 		c.Stopped = err.Error()
 		return
 	}
+	k.WithCFI = s.Values.Args || s.Values.Locals
 	mods := s.loadedModules(c.Regs)
 	code := image(k, mods)
 	trace := unwind.Walk(unwind.NewState(c.Regs), mem, code)
@@ -214,6 +217,7 @@ func (s *Scene) unwind(c *Chain, mem linux.Memory) {
 	}
 	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, untold: s.modules.err != nil, place: *s.Placement, mem: mem, hits: s.Stop.Hits, cr2: c.Regs.CR2, exceptions: s.Exceptions}
 	sym.chain(c, trace)
+	c.value(s.Values)
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()
 	}

@@ -36,6 +36,7 @@ type symbolizer struct {
 func (s *symbolizer) chain(c *Chain, trace unwind.Trace) {
 	entered := "" // the function that the frame before was in: an exception's entry code, if this one was interrupted
 	repeats := unwind.Repeats(trace.Frames, minRounds)
+	c.acts = &activations{s: s, frames: trace.Frames}
 	round := 0 // where the repeat's round that is shown now begins
 	for i := 0; i < len(trace.Frames); i++ {
 		f := trace.Frames[i]
@@ -52,6 +53,7 @@ func (s *symbolizer) chain(c *Chain, trace unwind.Trace) {
 		at := len(c.Frames)
 		frames := s.frames(f)
 		c.Frames = append(c.Frames, frames...)
+		c.acts.shown = append(c.acts.shown, shown{i, at, len(frames)})
 		if f.Interrupted {
 			t := s.trap(f, entered)
 			t.Index = at

@@ -86,11 +86,13 @@ func (s *Scene) taskChain(t linux.Task, space guest.Space) Chain {
 		amd64.R12: at.R12, amd64.R13: at.R13, amd64.R14: at.R14, amd64.R15: at.R15} {
 		start.Set(r, v)
 	}
+	k.WithCFI = s.Values.Args || s.Values.Locals
 	mods := s.loadedModules(s.Registers[0])
 	code := image(k, mods)
 	trace := unwind.Walk(start, space, code)
 	sym := symbolizer{file: s.Kernel, kernel: k, image: code, mods: mods, untold: s.modules.err != nil, place: *s.Placement, mem: space}
 	sym.chain(&c, trace)
+	c.value(s.Values)
 	if !trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + trace.Stop.String()
 	}

@@ -34,6 +34,7 @@ type Boot struct {
 	Expect, Only string
 	WhoWrote     string // an expression, "auto", or empty
 	Values       string // none, args, all
+	ValuesDepth  int    // levels of pointers, 0 to 3
 
 	Profile                 string // a name or a file, or empty
 	DryRun                  bool
@@ -131,8 +132,10 @@ func bootKeys() []key {
 			put: func(b *Boot, v []string, in input) error { b.Only = v[0]; return in.match(v[0]) }},
 		{name: "who-wrote", usage: "boot again to find who last wrote `EXPR`; auto: what the failed condition read",
 			put: func(b *Boot, v []string, _ input) error { b.WhoWrote = v[0]; return notEmpty(v[0]) }},
-		{name: "values", def: []string{"none"}, usage: "values to show with the frames (`WHICH`): none, args or all",
+		{name: "values", def: []string{"none"}, usage: "values to show with the frames (`WHICH`): none, args (arguments) or all (local variables too)",
 			put: func(b *Boot, v []string, _ input) error { b.Values = v[0]; return oneOf(v[0], "none", "args", "all") }},
+		{name: "values-depth", def: []string{"0"}, usage: "follow pointers to structures in values `N` levels deep, 0 to 3",
+			put: func(b *Boot, v []string, _ input) (err error) { b.ValuesDepth, err = number(v[0], 0, 3); return err }},
 		{name: "profile", usage: "take settings from a profile: a `NAME` or a YAML file",
 			put: func(b *Boot, v []string, _ input) error { b.Profile = v[0]; return notEmpty(v[0]) }},
 		{name: "dry-run", form: toggle, usage: "print the QEMU command and stop",

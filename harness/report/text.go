@@ -191,6 +191,7 @@ func (t *text) frames(frames []verdict.Frame, cause *verdict.Cause) {
 		} else {
 			t.line("  %2d  %s  %s  %s", number, pad(label(f), name), pad(where(f), place), t.style.dim(tail))
 		}
+		t.variables(f.Args)
 		if r := f.Repeat; r != nil {
 			number += r.LeftOut
 			t.line("   ⋮  %s", t.style.dim(fmt.Sprintf("%s: %d times in all; %d frames are left out", Clean(strings.Join(r.Functions, " < "), 60), r.Times, r.LeftOut)))

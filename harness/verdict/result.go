@@ -143,6 +143,7 @@ type Arg struct {
 	Name  string `json:"name"`
 	Type  string `json:"type"`
 	Value string `json:"value"`
+	Local bool   `json:"local,omitempty"` // a local variable, no argument
 }
 
 // Task is a task that blocks a hang.

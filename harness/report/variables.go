@@ -1,0 +1,51 @@
+package report
+
+import (
+	"strings"
+
+	"kcatch/harness/verdict"
+)
+
+// besideFrames is where the variables of a frame begin: under its function's name, and a step in.
+const besideFrames = "        "
+
+// variables prints the variables of a frame, a line each, arguments first. Those without a value share the last line.
+func (t *text) variables(vars []verdict.Arg) {
+	var lost []string
+	for _, local := range []bool{false, true} {
+		for _, v := range vars {
+			if v.Local != local {
+				continue
+			}
+			name := Clean(v.Name, 60)
+			if unknown(v.Value) {
+				lost = append(lost, name)
+				continue
+			}
+			line := fitted(Clean(v.Type, 60)+" "+name+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
+			if strings.HasSuffix(v.Type, "*") {
+				line = fitted(Clean(v.Type, 60)+name+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
+			}
+			if local {
+				line = t.style.dim(line)
+			}
+			t.line("%s%s", besideFrames, line)
+		}
+	}
+	if len(lost) > 0 {
+		t.line("%s%s", besideFrames, t.style.dim(fitted("no value: "+strings.Join(lost, ", "), t.style.width()-len(besideFrames))))
+	}
+}
+
+// unknown reports whether a value's text is the reason why there is none; result.json has it.
+func unknown(value string) bool {
+	return strings.HasPrefix(value, "<optimized out") || strings.HasPrefix(value, "<cannot ")
+}
+
+// fitted cuts a line to so many columns.
+func fitted(s string, columns int) string {
+	if r := []rune(s); len(r) > columns && columns > 1 {
+		return string(r[:columns-1]) + "…"
+	}
+	return s
+}
