@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/internal/fixtures"
 )
@@ -48,6 +49,7 @@ func TestSeedChain(t *testing.T) {
 			t.Run(name+"/"+how, func(t *testing.T) {
 				k := fixtures.Find(t, name)
 				p := plan(t, k)
+				p.Values = autopsy.ValueOptions{Args: true, Locals: true}
 				change(&p)
 				r := boots(t, p)
 				if r.Verdict != verdict.Bad || r.Class != verdict.EarlyException || r.Stage != verdict.StartKernel || r.StageCall != "setup_arch" {
@@ -61,6 +63,9 @@ func TestSeedChain(t *testing.T) {
 				}
 				golden(t, filepath.Join("testdata", name+".chain"), chainText(r.CPUs[0].Frames))
 				oracle(t, k.Vmlinux, r)
+				if how != "pvh" { // which has other memory
+					goldenValues(t, filepath.Join("testdata", name+".values"), k.Vmlinux, r)
+				}
 			})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/internal/fixtures"
 )
@@ -43,14 +44,26 @@ func TestDrgnReadsTheCore(t *testing.T) {
 		t.Run(fmt.Sprintf("%s/%s/%dM/%d", tc.fixture, tc.machine, tc.memory>>20, tc.cpus), func(t *testing.T) {
 			p := plan(t, fixtures.Find(t, tc.fixture))
 			p.Append, p.Machine, p.Memory, p.CPUs = tc.append, tc.machine, tc.memory, tc.cpus
+			p.Values = autopsy.ValueOptions{Args: true, Locals: true}
 			r := boots(t, p)
-			out, err := exec.Command(python, "-c", drgnScript, r.Artifacts.VMCore, p.Vmlinux, r.Cause.Exception.PtRegs.String()).CombinedOutput()
+			out, err := exec.Command(python, "-c", drgnScript+drgnValues, r.Artifacts.VMCore, p.Vmlinux, r.Cause.Exception.PtRegs.String(),
+				r.Kernel.KASLRSlide.String()).CombinedOutput()
 			if err != nil {
 				t.Fatalf("drgn: %v\n%s", err, out)
 			}
-			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			var lines, values []string
+			for _, l := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+				if v, ok := strings.CutPrefix(l, "V "); ok {
+					values = append(values, v)
+				} else {
+					lines = append(lines, l)
+				}
+			}
 			if !strings.HasPrefix(lines[0], "Linux version "+r.Kernel.Release) {
 				t.Errorf("banner %q", lines[0])
+			}
+			if n := agreeWithDrgn(t, values, r.CPUs[dead(r)].Frames, uint64(r.Kernel.KASLRSlide)); n < 5 {
+				t.Errorf("drgn and we agree on %d values only: %q", n, values)
 			}
 			var want []string
 			at := false

@@ -131,8 +131,8 @@ func (m *machine) contents(at where, size int) ([]byte, error) {
 		if m.frame.Memory == nil {
 			return nil, fmt.Errorf("cannot read 0x%x: no memory", at.v)
 		}
-		if n, err := m.frame.Memory.ReadMemory(b, at.v); err != nil || n < size {
-			return nil, fmt.Errorf("cannot read 0x%x: %w", at.v, errors.Join(err))
+		if _, err := m.frame.Memory.ReadMemory(b, at.v); err != nil {
+			return nil, fmt.Errorf("cannot read 0x%x: %w", at.v, err)
 		}
 		return b, nil
 	case inRegister:
@@ -316,11 +316,11 @@ func (m *machine) frameBase() (uint64, error) {
 // entry is what a location held when the function was entered. What is not known there is not optimized out by DWARF's word.
 func (m *machine) entry(location []byte) (slot, error) {
 	if m.depth >= maxEntries || m.frame.Entry == nil {
-		return slot{}, errors.New("cannot read: what it was at the function's entry is not known")
+		return slot{}, errors.New("cannot read: lost since the function was entered")
 	}
 	expr, caller, err := m.frame.Entry(location)
 	if err != nil {
-		return slot{}, fmt.Errorf("cannot read: what it was at the function's entry is not known: %w", err)
+		return slot{}, fmt.Errorf("cannot read: lost since the function was entered; %w", err)
 	}
 	in := machine{frame: caller, steps: m.steps, depth: m.depth + 1}
 	return in.value(expr)

@@ -35,7 +35,27 @@ func everything(t *testing.T, f *File, addrs ...Addr) {
 			t.Fatalf("0x%x: error and value", uint64(a))
 		}
 		f.Struct(a, "ring")
+		if scopes, err := f.Variables(a, true); err == nil && len(scopes) > 0 {
+			if len(scopes) != len(locs) {
+				t.Fatalf("0x%x: %d scopes, %d locations", uint64(a), len(scopes), len(locs))
+			}
+			for _, v := range scopes[0].Variables {
+				if v.Type == nil {
+					t.Fatalf("0x%x: %s has no type", uint64(a), v.Name)
+				}
+				f.Complete(v.Type)
+			}
+			scopes[0].Unit.BaseType(0x30)
+			scopes[0].Unit.Address(1)
+		}
+		if site, ok, err := f.CallSite(a); ok && err != nil {
+			t.Fatalf("0x%x: %+v, %v", uint64(a), site, err)
+		}
+		f.Type(a, "struct ring")
 	}
+	f.Type(0, "struct page")
+	f.Global("start_kernel")
+	f.Global("log")
 }
 
 var tinyAddrs = []Addr{0xffffffff81000000, 0xffffffff81000008, 0xffffffff81000027, 0xffffffff81000075, 0xffffffff8100009d, 0x100}
@@ -73,7 +93,7 @@ func FuzzLocate(f *testing.F) {
 	}
 	sections := []string{
 		".debug_info", ".debug_abbrev", ".debug_line", ".debug_aranges", ".debug_rnglists", ".debug_ranges",
-		".debug_frame", ".symtab", ".debug_str",
+		".debug_frame", ".symtab", ".debug_str", ".debug_loclists", ".debug_loc",
 	}
 	f.Add(uint8(0), uint8(0), uint16(0x20), []byte{1, 2, 3})
 	f.Add(uint8(1), uint8(2), uint16(0), []byte{0xff, 0xff, 0xff, 0xff})

@@ -84,6 +84,7 @@ func (w *scopeWalk) run(function die) error {
 	}
 	w.open(e, false)
 	owner := []int{0} // by depth: the scope that entries below belong to
+	inside := 1       // as in inlineChain, whose functions these are
 	err = u.children(function, func(d die, depth int) (bool, error) {
 		if depth > len(owner) {
 			return false, nil
@@ -94,12 +95,15 @@ func (w *scopeWalk) run(function die) error {
 		case dwarf.TagFormalParameter, dwarf.TagVariable:
 			return false, w.variable(d, at)
 		case dwarf.TagLexDwarfBlock:
+			if depth < inside {
+				return false, nil
+			}
 			if !d.abbrev.hasPC { // gcc before 6: as if it were not there
 				owner = append(owner, at)
 				return true, nil
 			}
 		case dwarf.TagInlinedSubroutine:
-			if !d.abbrev.hasPC {
+			if depth < inside || !d.abbrev.hasPC {
 				return false, nil
 			}
 		default:
@@ -113,15 +117,13 @@ func (w *scopeWalk) run(function die) error {
 		if err != nil || !slices.ContainsFunc(ranges, func(r [2]uint64) bool { return uint64(w.a) >= r[0] && uint64(w.a) < r[1] }) {
 			return false, err
 		}
+		inside = depth + 1
 		if d.abbrev.tag == dwarf.TagInlinedSubroutine {
-			if len(w.scopes) >= maxInlines {
-				return false, nil
-			}
 			w.open(e, true)
 			at = len(w.scopes) - 1
 		}
 		owner = append(owner, at)
-		return len(owner) < maxInlines*2, nil
+		return len(w.scopes) < maxInlines, nil
 	})
 	if err != nil {
 		return err

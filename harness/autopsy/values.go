@@ -144,12 +144,12 @@ func (s *symbolizer) runAddress(file *vmlinux.File, link uint64) (uint64, error)
 // must be a call of this very function: one that was reached through another's tail call was given other values.
 func (a *activations) entry(trace int, function string, location []byte) ([]byte, *value.Frame, error) {
 	if trace+1 >= len(a.frames) {
-		return nil, nil, errors.New("it has no caller")
+		return nil, nil, errors.New("the caller is not known")
 	}
 	caller := a.frames[trace+1]
 	file, _ := a.s.fileAt(caller.PC.Lookup())
 	if caller.PC.Kind != unwind.Return || file == nil {
-		return nil, nil, errors.New("it was not called")
+		return nil, nil, errors.New("that was by no call")
 	}
 	ret := caller.PC.Addr
 	if file == a.s.file.File {
@@ -165,14 +165,14 @@ func (a *activations) entry(trace int, function string, location []byte) ([]byte
 	case site.Callee != "" && site.Callee != function:
 		return nil, nil, fmt.Errorf("%s was called, and jumped here", site.Callee)
 	case site.Callee == "" && !a.calls(trace, in, site.Target):
-		return nil, nil, errors.New("it was called through a pointer")
+		return nil, nil, errors.New("the call was through a pointer")
 	}
 	for _, v := range site.Values {
 		if bytes.Equal(v.Location, location) && len(v.Value) > 0 {
 			return v.Value, in, nil
 		}
 	}
-	return nil, nil, errors.New("its caller does not say")
+	return nil, nil, errors.New("the caller does not say what it was")
 }
 
 // calls reports whether the pointer of a call leads to the function of frames[trace].
@@ -209,11 +209,7 @@ func evaluate(scope vmlinux.Scope, frame *value.Frame) []Variable {
 
 // textOptions is how values of this machine are shown.
 func (s *symbolizer) textOptions(o ValueOptions) value.TextOptions {
-	text := value.TextOptions{Depth: o.Depth, Memory: s.mem, Name: s.name, Complete: s.file.Complete, Limit: maxValueText}
-	if area, ok := s.file.Section(".data..percpu"); ok && area.Addr == 0 {
-		text.PerCPU = area.Size
-	}
-	return text
+	return value.TextOptions{Depth: o.Depth, Memory: s.mem, Name: s.name, Complete: s.file.Complete, Limit: maxValueText}
 }
 
 // name names a run-time address of the kernel's or a module's code, or of the kernel's data.
