@@ -77,6 +77,9 @@ func (c *Chain) value(o ValueOptions) {
 			f := &c.Frames[a.first+i]
 			f.Args = []verdict.Arg{}
 			for _, v := range evaluate(scope, frame) {
+				if v.Name == "__func__" { // the function's name
+					continue
+				}
 				f.Args = append(f.Args, verdict.Arg{Name: v.Name, Type: value.TypeName(v.Type), Value: v.Text(text), Local: !v.Argument})
 			}
 		}

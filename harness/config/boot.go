@@ -132,7 +132,7 @@ func bootKeys() []key {
 			put: func(b *Boot, v []string, in input) error { b.Only = v[0]; return in.match(v[0]) }},
 		{name: "who-wrote", usage: "boot again to find who last wrote `EXPR`; auto: what the failed condition read",
 			put: func(b *Boot, v []string, _ input) error { b.WhoWrote = v[0]; return notEmpty(v[0]) }},
-		{name: "values", def: []string{"none"}, usage: "values to show with the frames (`WHICH`): none, args (arguments) or all (local variables too)",
+		{name: "values", def: []string{"args"}, usage: "values to show with the frames (`WHICH`): none, args (arguments) or all (local variables too)",
 			put: func(b *Boot, v []string, _ input) error { b.Values = v[0]; return oneOf(v[0], "none", "args", "all") }},
 		{name: "values-depth", def: []string{"0"}, usage: "follow pointers to structures in values `N` levels deep, 0 to 3",
 			put: func(b *Boot, v []string, _ input) (err error) { b.ValuesDepth, err = number(v[0], 0, 3); return err }},

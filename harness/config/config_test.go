@@ -54,7 +54,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Boot{
 		Tree: "debian-6.1", Base: "tiny", Memory: 256 << 20, SMP: 1, Machine: "q35", Accel: "auto", Until: "init",
-		Timeout: 120 * time.Second, FailOn: []string{"oops", "bug"}, Repeat: 1, Values: "none",
+		Timeout: 120 * time.Second, FailOn: []string{"oops", "bug"}, Repeat: 1, Values: "args",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 
 	"kcatch/harness/verdict"
@@ -19,7 +20,9 @@ func (t *text) variables(vars []verdict.Arg) {
 			}
 			name := Clean(v.Name, 60)
 			if unknown(v.Value) {
-				lost = append(lost, name)
+				if !slices.Contains(lost, name) && !(local && ofMacro(name)) {
+					lost = append(lost, name)
+				}
 				continue
 			}
 			line := fitted(Clean(v.Type, 60)+" "+name+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
@@ -41,6 +44,9 @@ func (t *text) variables(vars []verdict.Arg) {
 func unknown(value string) bool {
 	return strings.HasPrefix(value, "<optimized out") || strings.HasPrefix(value, "<cannot ")
 }
+
+// ofMacro reports whether a local has a name that the kernel's macros give: __vpp_verify, pscr_ret__, __UNIQUE_ID_v_410.
+func ofMacro(name string) bool { return strings.HasPrefix(name, "__") || strings.HasSuffix(name, "__") }
 
 // fitted cuts a line to so many columns.
 func fitted(s string, columns int) string {
