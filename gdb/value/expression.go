@@ -63,6 +63,14 @@ func ParseWith(text string, macros Macros) (Expression, error) {
 // String is the expression as it was given.
 func (e Expression) String() string { return e.text }
 
+// Expanded is the expression with its macros and accessors replaced: page->_refcount for atomic_read(&page->_refcount).
+func (e Expression) Expanded() string {
+	if e.root == nil {
+		return ""
+	}
+	return e.root.String()
+}
+
 // Eval is the expression's value. An lvalue (a variable, a member, what a pointer points to) has Addr and HasAddr, and Bytes of at
 // most 64 KiB of it. Where all but the last read was possible, the value still has Type, Addr and HasAddr beside the error, so
 // that memory that is not mapped can be watched.

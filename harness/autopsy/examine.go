@@ -301,7 +301,7 @@ func (s *Scene) assertion(file string, line int) *verdict.Assertion {
 		return nil
 	}
 	patch := ""
-	text := assertion(string(src), line, func(t string) bool {
+	found, ok := assertion(string(src), line, func(t string) bool {
 		if s.Patched == nil {
 			return false
 		}
@@ -311,13 +311,13 @@ func (s *Scene) assertion(file string, line int) *verdict.Assertion {
 		}
 		return name != ""
 	})
-	if text == "" {
+	if !ok {
 		return nil
 	}
 	if patch == "" && s.Patched != nil {
-		patch = s.Patched(file, text)
+		patch = s.Patched(file, found.Text)
 	}
-	return &verdict.Assertion{Text: text, Patch: patch}
+	return &verdict.Assertion{Text: found.Text, Patch: patch}
 }
 
 // sourceAround is how many lines are shown before and after the one at fault.
