@@ -22,6 +22,12 @@ func everything(t *testing.T, f *File, addrs ...Addr) {
 			o.Entry(a)
 		}
 	}
+	for _, name := range []string{"check", "init_one", "scaled"} {
+		if found, _ := f.Instances(name); len(found) > MaxInstances {
+			t.Fatalf("%d instances", len(found))
+		}
+	}
+	f.LineCode("init/main.c", 37)
 	for _, a := range addrs {
 		f.SymbolAt(a)
 		if b, err := f.Bytes(a, 16); err == nil && len(b) != 16 {

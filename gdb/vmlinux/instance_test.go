@@ -1,0 +1,134 @@
+package vmlinux
+
+import (
+	"fmt"
+	"os/exec"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"kcatch/internal/fixtures"
+)
+
+// locations asks gdb how many places it would break at: the oracle (gdb 13 of Debian 12).
+func locations(t *testing.T, vmlinux string, functions []string) map[string]int {
+	t.Helper()
+	gdb, err := exec.LookPath("gdb")
+	fixtures.Need(t, err == nil, "gdb", "make test-deps")
+	args := []string{"-nx", "-batch"}
+	for _, s := range functions {
+		args = append(args, "-ex", "break "+s)
+	}
+	out, err := exec.Command(gdb, append(args, vmlinux)...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	for _, m := range regexp.MustCompile(`: (\w+)\. \((\d+) locations\)`).FindAllStringSubmatch(string(out), -1) {
+		found[m[1]], _ = strconv.Atoi(m[2])
+	}
+	return found
+}
+
+// TestInstances: functions that are inlined everywhere have as many copies as gdb finds, and binutils' addr2line knows that each
+// place is in a copy of its own. (Where a copy begins gdb 13 does not know; it takes the lowest address of the block.)
+func TestInstances(t *testing.T) {
+	for _, name := range []string{fixtures.Good61, fixtures.Good612} {
+		t.Run(name, func(t *testing.T) {
+			f := openFixture(t, name)
+			functions := []string{"__SetPageReserved", "get_page", "kmalloc"}
+			want := locations(t, f.Path(), functions)
+			for _, spec := range functions {
+				instances, err := f.Instances(spec)
+				if err != nil {
+					t.Error(err)
+				}
+				var at []Addr
+				for _, i := range instances {
+					if !i.Inline {
+						t.Errorf("%s has code of its own at 0x%x", spec, uint64(i.Addr))
+					}
+					at = append(at, i.Addr)
+				}
+				if len(at) != want[spec] || len(at) == 0 {
+					t.Errorf("%s: %d places, gdb has %d", spec, len(at), want[spec])
+				}
+				for i, chain := range addr2line(t, f.Path(), at) {
+					if !slices.ContainsFunc(chain, func(s string) bool { return strings.HasPrefix(s, spec+" ") }) {
+						t.Errorf("%s: 0x%x is in %q", spec, uint64(at[i]), chain)
+					}
+				}
+			}
+			for _, spec := range []string{"vfs_read", "__warn", "startup_64"} {
+				sym, _ := f.Symbol(spec)
+				if got, err := f.Instances(spec); err != nil || len(got) != 1 || got[0].Addr != sym.Addr || got[0].Inline {
+					t.Errorf("%s: %+v, %v; the symbol is at 0x%x", spec, got, err, uint64(sym.Addr))
+				}
+			}
+			for _, spec := range []string{"no_such_function", "jiffies_64", ""} {
+				if got, err := f.Instances(spec); err != nil || len(got) != 0 {
+					t.Errorf("%s: %+v, %v", spec, got, err)
+				}
+			}
+		})
+	}
+}
+
+// statements asks readelf for the statement rows of lines (binutils 2.40): base names and lines, in columns.
+func statements(t *testing.T, vmlinux string) map[string][]Addr {
+	t.Helper()
+	out, err := exec.Command(tool(t, "readelf"), "--debug-dump=decodedline", vmlinux).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]Addr{}
+	for _, m := range regexp.MustCompile(`(?m)^(\S+) +(\d+) +0x([0-9a-f]+)(?: +\d+)? +x$`).FindAllStringSubmatch(string(out), -1) {
+		a, err := strconv.ParseUint(m[3], 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows[m[1]+":"+m[2]] = append(rows[m[1]+":"+m[2]], Addr(a))
+	}
+	return rows
+}
+
+// TestLineCode: a line has one place in each copy of its function, the lowest of the rows that readelf shows there; which copy a
+// row is in is asked of addr2line.
+func TestLineCode(t *testing.T) {
+	f := openFixture(t, fixtures.Good61)
+	all := statements(t, f.Path())
+	for _, tc := range []struct {
+		file string
+		line int
+	}{{"mm/page_alloc.c", 6958}, {"mm/page_alloc.c", 1730}, {"init/main.c", 1344}, {"include/linux/page-flags.h", 297}} {
+		spec := fmt.Sprintf("%s:%d", tc.file, tc.line)
+		rows := all[path.Base(spec)]
+		slices.Sort(rows)
+		var want []Addr
+		copies := map[string]bool{}
+		for i, chain := range addr2line(t, f.Path(), rows) {
+			at := max(0, slices.IndexFunc(chain, func(s string) bool { return strings.HasSuffix(s, "/"+spec) }))
+			name, _, _ := strings.Cut(chain[at], " ")
+			if key := fmt.Sprint(name, chain[at+1:]); !copies[key] {
+				copies[key] = true
+				want = append(want, rows[i])
+			}
+		}
+		got, err := f.LineCode(tc.file, tc.line)
+		if err != nil || !slices.Equal(got.Files, []string{tc.file}) || !slices.Equal(got.Code, want) || len(want) == 0 {
+			t.Errorf("%s: %v, in %v; %d places, readelf and addr2line have %d\n%#x\n%#x", spec, err, got.Files, len(got.Code), len(want), got.Code, want)
+		}
+	}
+	// A line without code, by the end of the file's name; readelf has rows for the lines around it.
+	got, err := f.LineCode("page_alloc.c", 6944)
+	if before, after := all[fmt.Sprintf("page_alloc.c:%d", got.Before)], all[fmt.Sprintf("page_alloc.c:%d", got.After)]; err != nil || len(got.Code) != 0 ||
+		got.Before >= 6944 || got.After <= 6944 || len(before) == 0 || len(after) == 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := f.LineCode("no_such_file.c", 1); err != nil || len(got.Files) != 0 || len(got.Code) != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
