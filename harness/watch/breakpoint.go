@@ -12,14 +12,42 @@ import (
 	"kcatch/internal/blame"
 )
 
+// Point is a place, of one or more instructions, that somebody else wants to know of: see [Input.Points].
+type Point struct {
+	Links []vmlinux.Addr
+	// Passed is told of each hit, while the machine stands at it; it may read the machine.
+	Passed func(ctx context.Context, h Hit) (Enough, error)
+}
+
+// Enough is what is to become of a point after a hit.
+type Enough int
+
+// What to do with it: leave it, take it out at the address of the hit, or at all of its addresses.
+const (
+	More Enough = iota
+	EnoughHere
+	EnoughOfIt
+)
+
 // point is a place in the kernel whose passing tells something.
 type point struct {
 	symbol string
 	link   vmlinux.Addr
-	until  bool // this is what --until names
+	until  bool   // this is what --until names
+	anchor bool   // its passing tells the slide, before anything else of the kernel is passed
+	of     *Point // somebody else's
 	hits   int
 	out    bool // taken out again
+
+	in    bool // it is in the stub
+	slide uint64
 }
+
+// early points are wanted before the kernel has logged anything.
+func (p *point) early() bool { return p.of != nil || p.until }
+
+// spread points are in the stub at every slide that there can be, until the kernel is found or one of them is hit.
+func (p *point) spread() bool { return p.anchor || p.until }
 
 // sharpening are the functions whose entry makes the watch quicker or the report better; nothing depends on them. The least
 // missed is the last.
@@ -63,22 +91,67 @@ func points(k Symbols, until string, few bool) []point {
 	return append(ps, last...)
 }
 
-// insert puts the points into the stub for a KASLR slide in bytes.
-func (w *watch) insert(ctx context.Context, slide uint64) error {
-	for i := range w.points {
-		if w.points[i].out {
-			continue
-		}
-		if err := w.in.Stub.Insert(ctx, w.points[i].at(slide)); err != nil {
-			return lost(err)
+// anchors are functions that are passed before any other C function at its own address, the first that a kernel has.
+// early_setup_idt() is called by secondary_startup_64 (arch/x86/kernel/head_64.S), which then jumps to x86_64_start_kernel().
+var anchors = []string{"early_setup_idt", "x86_64_start_kernel"}
+
+// others are the points of somebody else, and the anchor that makes them seen from the first: where these points will be is
+// told by it, so that it alone has to be everywhere, and not each of them.
+func others(k Symbols, mine []Point) []point {
+	if k == nil || len(mine) == 0 {
+		return nil
+	}
+	var ps []point
+	for _, name := range anchors {
+		if s, ok := k.Symbol(name); ok {
+			ps = append(ps, point{symbol: name, link: s.Addr, anchor: true})
+			break
 		}
 	}
-	w.inserted, w.slide = len(w.points) > 0, slide
+	for i := range mine {
+		for _, link := range mine[i].Links {
+			ps = append(ps, point{link: link, of: &mine[i]})
+		}
+	}
+	return ps
+}
+
+// place puts those of the points into the stub that are wanted, at a KASLR slide in bytes, and takes them from where they were.
+func (w *watch) place(ctx context.Context, slide uint64, wanted func(p *point) bool) error {
+	for i := range w.points {
+		p := &w.points[i]
+		if p.out || p.anchor || !wanted(p) || p.in && p.slide == slide {
+			continue
+		}
+		if err := w.lift(ctx, p); err != nil {
+			return err
+		}
+		if err := w.in.Stub.Insert(ctx, p.at(slide)); err != nil {
+			return lost(err)
+		}
+		p.in, p.slide = true, slide
+	}
+	w.slide = slide
 	return nil
 }
 
-// scatter puts the point of --until to every place where the kernel may come to run it: it may be passed before the kernel is
-// found in RAM. Each is a packet of 35 us; TCG takes any number of breakpoints, at addresses that are not mapped yet too.
+// lift takes a point out of the stub, if it is there.
+func (w *watch) lift(ctx context.Context, p *point) error {
+	if !p.in {
+		return nil
+	}
+	p.in = false
+	if err := w.in.Stub.Remove(ctx, p.at(p.slide)); err != nil {
+		return lost(err)
+	}
+	return nil
+}
+
+func all(*point) bool { return true }
+
+// scatter puts the point of --until, and the anchor, to every place where the kernel may come to run it: it may be passed
+// before the kernel is found in RAM. Each is a packet of 35 us; TCG takes any number of breakpoints, at addresses that are not
+// mapped yet too.
 func (w *watch) scatter(ctx context.Context) error {
 	return w.everywhere(func(b rsp.Breakpoint) error { return w.in.Stub.Insert(ctx, b) })
 }
@@ -90,8 +163,9 @@ func (w *watch) gather(ctx context.Context) error {
 }
 
 func (w *watch) everywhere(do func(rsp.Breakpoint) error) error {
-	for _, p := range w.points {
-		for slide := uint64(0); p.until && slide < guest.MaxSlide; slide += guest.Alignment {
+	for i := range w.points {
+		p := &w.points[i]
+		for slide := uint64(0); p.spread() && slide < guest.MaxSlide; slide += guest.Alignment {
 			if err := do(p.at(slide)); err != nil {
 				return lost(err)
 			}
@@ -100,12 +174,16 @@ func (w *watch) everywhere(do func(rsp.Breakpoint) error) error {
 	return nil
 }
 
-// scatteredHit reports whether a stop is at one of the scattered points.
-func (w *watch) scatteredHit(regs amd64.Registers) bool {
-	return w.scattered && slices.ContainsFunc(w.points, func(p point) bool {
+// scatteredHit is the scattered point that a stop is at, and the slide that this tells; nil when it is at none.
+func (w *watch) scatteredHit(regs amd64.Registers) (*point, uint64) {
+	for i := range w.points {
+		p := &w.points[i]
 		slide := regs.RIP - uint64(p.link)
-		return p.until && slide < guest.MaxSlide && slide%guest.Alignment == 0
-	})
+		if w.scattered && p.spread() && slide < guest.MaxSlide && slide%guest.Alignment == 0 {
+			return p, slide
+		}
+	}
+	return nil, 0
 }
 
 func (p point) at(slide uint64) rsp.Breakpoint {
@@ -121,7 +199,7 @@ func (w *watch) begun() bool { return w.log == nil || w.logHead != w.logFirst }
 // arm puts the points to where the kernel turned out to be. It costs one stop of about a millisecond; those of a watch for
 // a symbol are elsewhere before.
 func (w *watch) arm(ctx context.Context) error {
-	if len(w.points) == 0 || w.inserted && w.placement.Slide == w.slide {
+	if len(w.points) == 0 || w.inserted && w.placement.Slide == w.slide || !w.begun() && w.placed() {
 		return nil
 	}
 	if err := w.interrupt(ctx); err != nil {
@@ -137,18 +215,29 @@ func (w *watch) move(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, p := range w.points {
-		if p.out || !w.inserted {
-			continue
-		}
-		if err := w.in.Stub.Remove(ctx, p.at(w.slide)); err != nil {
-			return lost(err)
-		}
+	wanted := (*point).early
+	if w.begun() || w.inserted || !w.others() {
+		wanted, w.inserted = all, true
 	}
-	if err := w.insert(ctx, w.placement.Slide); err != nil {
+	if err := w.place(ctx, w.placement.Slide, wanted); err != nil {
 		return err
 	}
 	return w.resume(ctx)
+}
+
+// others reports whether somebody else has points.
+func (w *watch) others() bool {
+	return slices.ContainsFunc(w.points, func(p point) bool { return p.of != nil })
+}
+
+// placed reports whether every early point is where the kernel is.
+func (w *watch) placed() bool {
+	for i := range w.points {
+		if p := &w.points[i]; p.early() && !p.out && (!p.in || p.slide != w.placement.Slide) {
+			return false
+		}
+	}
+	return !w.scattered
 }
 
 // stopped handles a stop that was not asked for: a breakpoint, or a machine that QEMU froze.
@@ -171,14 +260,28 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		return lost(err)
 	}
 	w.locate()
-	if w.scatteredHit(regs) {
-		w.reached = true
-		return nil
+	if p, slide := w.scatteredHit(regs); p != nil {
+		if p.until {
+			w.reached = true
+			return nil
+		}
+		if err := w.gather(ctx); err != nil {
+			return err
+		}
+		if err := w.place(ctx, slide, (*point).early); err != nil {
+			return err
+		}
 	}
 	known := w.placement != nil && w.placement.Slide == w.slide
 	for i := range w.points {
 		p := &w.points[i]
-		if uint64(p.link)+w.slide != regs.RIP || !known {
+		if uint64(p.link)+w.slide != regs.RIP || !known || !p.in {
+			continue
+		}
+		if p.of != nil {
+			if err := w.passed(ctx, p, Hit{CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)}); err != nil {
+				return err
+			}
 			continue
 		}
 		p.hits++
@@ -199,10 +302,10 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 			return nil
 		}
 		if p.hits >= maxHits {
-			if err := w.in.Stub.Remove(ctx, p.at(w.slide)); err != nil {
-				return lost(err)
-			}
 			p.out = true
+			if err := w.lift(ctx, p); err != nil {
+				return err
+			}
 		}
 	}
 	if err := w.stepOver(ctx, s.Thread, regs.RIP); err != nil {
@@ -212,6 +315,23 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		return w.move(ctx)
 	}
 	return w.resume(ctx)
+}
+
+// passed tells of a hit of somebody else's point. It is no sign of progress: who looks at a loop must not keep it alive.
+func (w *watch) passed(ctx context.Context, p *point, h Hit) error {
+	enough, err := p.of.Passed(ctx, h)
+	if err != nil || enough == More {
+		return err
+	}
+	for i := range w.points {
+		if q := &w.points[i]; q == p || q.of == p.of && enough == EnoughOfIt {
+			q.out = true
+			if err := w.lift(ctx, q); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // maxSteps bounds how often a step is asked for that does not come off.

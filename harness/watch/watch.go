@@ -82,6 +82,9 @@ type Input struct {
 	Early func(context.Context, []machine.CPUState) (enough bool)
 	// Passed is told of every breakpoint that is hit, while the machine stands at it; it may read the machine.
 	Passed func(ctx context.Context, h Hit) error
+	// Points are more places to break at, from the first instruction of the kernel's C code on. They need Symbols, and are not
+	// to be had with FewPoints.
+	Points []Point
 	// Watched are write watchpoints (rsp.WriteWatch) that stand from power-on, and Written is told of each write to one; see
 	// [Write]. TCG takes any number of them, at addresses that are not mapped yet too.
 	Watched []rsp.Breakpoint
@@ -123,16 +126,16 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 	if in.Quiet == 0 {
 		in.Quiet = quietLimit
 	}
-	w := &watch{in: in, points: points(in.Symbols, in.Until, in.FewPoints)}
-	if slices.ContainsFunc(w.points, func(p point) bool { return p.until }) { // it may be among the first things
+	w := &watch{in: in, points: append(points(in.Symbols, in.Until, in.FewPoints), others(in.Symbols, in.Points)...)}
+	if slices.ContainsFunc(w.points, func(p point) bool { return p.early() }) { // it may be among the first things
 		put := w.scatter
 		if in.FewPoints { // at least where it is without KASLR
-			put = func(ctx context.Context) error { return w.insert(ctx, 0) }
+			put = func(ctx context.Context) error { return w.place(ctx, 0, all) }
 		}
 		if err := put(ctx); err != nil {
 			return Stop{}, err
 		}
-		w.scattered = !in.FewPoints
+		w.scattered, w.inserted = !in.FewPoints, in.FewPoints
 	}
 	for _, b := range in.Watched {
 		if err := in.Stub.Insert(ctx, b); err != nil {
@@ -170,7 +173,7 @@ type watch struct {
 
 	placement *guest.Placement
 	inserted  bool   // the points are in the stub
-	scattered bool   // the point of --until is, for every slide
+	scattered bool   // the points that spread are, for every slide
 	slide     uint64 // at which they were inserted
 	log       Log
 	logHead   uint64
@@ -269,7 +272,7 @@ func (w *watch) look(ctx context.Context) error {
 	w.locate()
 	w.readLog()
 	w.readConsole()
-	if w.placement != nil && (w.inserted || w.scattered || w.begun()) {
+	if w.placement != nil && (w.inserted || w.scattered || w.others() || w.begun()) {
 		if err := w.arm(ctx); err != nil {
 			return err
 		}
