@@ -60,6 +60,7 @@ func (b *boot) once(ctx context.Context) (verdict.Result, error) {
 		return verdict.Result{}, err
 	}
 	defer b.close()
+	defer b.observed()
 	if err := b.start(ctx); err != nil {
 		return verdict.Result{}, b.ended(err)
 	}
@@ -97,6 +98,8 @@ type boot struct {
 	first   *autopsy.Evidence // the machine at its first oops or panic
 	coreErr error             // of the core that was written then
 	warned  []autopsy.Chain   // the vCPU at each WARN
+	points  []watch.Point     // of the plan's observer
+	over    bool              // it has been told so
 	intLog  string            // QEMU's log of exceptions; empty: none
 	again   bool              // it is the second boot, see starved
 	note    string            // about an earlier boot, for the result
@@ -192,6 +195,9 @@ func (b *boot) start(ctx context.Context) error {
 		if err == nil && b.plan.Build != nil { // before a build there was no symbol to ask for
 			err = checkUntil(b.plan, b.kernel)
 		}
+		if err == nil {
+			err = b.observe()
+		}
 		opened <- err
 	}()
 	err := b.startMachine(ctx)
@@ -206,7 +212,7 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
 		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "" || b.plan.Workload != "",
-		Ticks: b.ticks, Early: b.endExceptionLog,
+		Ticks: b.ticks, Early: b.endExceptionLog, Points: b.points,
 	}
 	if b.kernel != nil {
 		in.Symbols = b.kernel
@@ -288,6 +294,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 			return verdict.Result{}, err
 		}
 	}
+	b.observed()
 	scene := b.scene(stop)
 	r, err := scene.Examine(ctx)
 	if err != nil {
@@ -366,7 +373,7 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 		b.first = e
 		b.coreErr = b.saveCore(scene.Registers) // now, while the stacks are whole; said when the boot is over
 	case "__warn":
-		if len(b.warned) < maxWarned {
+		if b.plan.Observer == nil && len(b.warned) < maxWarned {
 			scene := b.scene(watch.Stop{})
 			b.warned = append(b.warned, scene.ChainOf(h.CPU, h.Regs))
 		}

@@ -80,6 +80,11 @@ func checkKernel(plan Plan) error {
 				}
 			}
 		}
+		if plan.Observer != nil {
+			if _, err := plan.Observer.Places(k); err != nil {
+				return err
+			}
+		}
 		return checkUntil(plan, k)
 	}
 	if plan.BootVmlinux != "" {

@@ -39,6 +39,9 @@ type Plan struct {
 	FailOn  []verdict.Class // survived events that make a boot bad
 	Values  autopsy.ValueOptions
 
+	// Observer looks at the boot from breakpoints of its own; may be nil. It needs a vmlinux, and breakpoints without number: TCG.
+	Observer Observer
+
 	Out   string // artifact directory; empty: a new one in the user's state directory
 	Cache string // empty: the user's cache directory
 }

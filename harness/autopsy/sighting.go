@@ -1,0 +1,168 @@
+package autopsy
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/linux"
+	"kcatch/gdb/unwind"
+	"kcatch/harness/verdict"
+)
+
+// Sighting is a vCPU as it passed a place: its chain as bare addresses, and of memory what its names will need. To take one
+// costs a walk up the stack, 0.1 ms; the names ([Scene.Named]) can wait until the machine has gone on.
+type Sighting struct {
+	cpu   int
+	regs  amd64.Registers
+	trace unwind.Trace
+	mem   excerpts
+	why   string // what is odd about the memory it was read through
+	state KernelState
+
+	chain *Chain // named already
+}
+
+// Sight looks at a vCPU that stands at a place. [Scene.Keep] completes what is worth to be kept.
+func (s *Scene) Sight(cpu int, regs amd64.Registers) Sighting {
+	g := Sighting{cpu: cpu, regs: regs}
+	mem, why := s.memory(regs)
+	g.why = why
+	if s.Kernel == nil || s.Placement == nil || s.region(regs) != KernelText {
+		c := s.ChainOf(cpu, regs) // it says why there is no chain
+		g.chain = &c
+		return g
+	}
+	k, err := s.Kernel.Unwinder(*s.Placement)
+	if err != nil {
+		g.chain = &Chain{CPU: cpu, Regs: regs, Stopped: err.Error()}
+		return g
+	}
+	g.trace = unwind.Walk(unwind.NewState(regs), mem, k)
+	if g.trace.Stop.Reason == unwind.OutsideText {
+		// In a module: the list of modules, and what is in them, is true now only.
+		c := s.ChainOf(cpu, regs)
+		g.chain = &c
+		return g
+	}
+	return g
+}
+
+// Keep reads what the names of a sighting will need, while the machine still stands there.
+func (s *Scene) Keep(g *Sighting) {
+	g.state = KernelState{SystemState: -1, Consoles: -1}
+	if mem := s.kernelMemory(); mem != nil {
+		g.state.read(s, mem)
+	}
+	mem, _ := s.memory(g.regs)
+	for _, f := range g.trace.Frames {
+		if !f.Interrupted {
+			continue
+		}
+		g.mem.take(mem, f.PC.Addr, linux.MaxInstruction)
+		if f.PtRegs != 0 {
+			g.mem.take(mem, f.PtRegs, linux.PtRegsSize)
+		}
+	}
+}
+
+// Key tells distinct chains apart: it is the same for the same return addresses, whatever the registers and the stack.
+// reported says that the innermost exception is what the place reports, as __warn() does: then the key begins at the code that
+// it interrupted. It ends where another exception or interrupt came in, because what that interrupted is no caller.
+func (g *Sighting) Key(reported bool) uint64 {
+	h := fnv.New64a()
+	add := func(pc uint64) { _, _ = h.Write(binary.LittleEndian.AppendUint64(nil, pc)) } // a hash takes everything
+	inside := !reported || !g.interrupted()
+	if g.chain != nil {
+		for i := range g.chain.Frames {
+			f := &g.chain.Frames[i]
+			if f.Exception != nil && inside && i > 0 {
+				break
+			}
+			if inside = inside || f.Exception != nil; inside {
+				add(uint64(f.PC))
+			}
+		}
+		return h.Sum64()
+	}
+	for i, f := range g.trace.Frames {
+		if f.Interrupted && inside && i > 0 {
+			break
+		}
+		if inside = inside || f.Interrupted; inside {
+			add(f.PC.Addr)
+		}
+	}
+	return h.Sum64()
+}
+
+// interrupted reports whether there is an exception in the chain.
+func (g *Sighting) interrupted() bool {
+	if g.chain != nil {
+		return len(g.chain.Traps) > 0
+	}
+	return slices.ContainsFunc(g.trace.Frames, func(f unwind.Frame) bool { return f.Interrupted })
+}
+
+// Named gives the frames of a sighting their names.
+func (s *Scene) Named(g *Sighting) Chain {
+	if g.chain != nil {
+		return *g.chain
+	}
+	c := Chain{CPU: g.cpu, Regs: g.regs, Where: KernelText}
+	k, err := s.Kernel.Unwinder(*s.Placement)
+	if err != nil {
+		c.Stopped = err.Error()
+		return c
+	}
+	sym := symbolizer{file: s.Kernel, kernel: k, image: k, place: *s.Placement, mem: g.mem, hits: s.Stop.Hits, cr2: g.regs.CR2}
+	sym.chain(&c, g.trace)
+	if !g.trace.Stop.Whole() {
+		c.Stopped = "the chain ends here: " + g.trace.Stop.String()
+	}
+	if g.why != "" {
+		c.Stopped = strings.TrimPrefix(c.Stopped+"; "+g.why, "; ")
+	}
+	return c
+}
+
+// Stage says how far the boot had come at a sighting, whose chain c is, and what the stage was in.
+func (g *Sighting) Stage(c *Chain) (verdict.Stage, string) { return stage(c, g.state) }
+
+// Warned is the finding for a chain that stands in __warn(); nil when it has no frames.
+func Warned(c *Chain) *Finding { return warned(c) }
+
+// errNotKept: memory that was not read while the machine stood at the place.
+var errNotKept = errors.New("not kept")
+
+// excerpts are pieces of memory as they were at a moment.
+type excerpts []excerpt
+
+type excerpt struct {
+	addr  uint64
+	bytes []byte
+}
+
+// take keeps what can be read of n bytes at addr.
+func (x *excerpts) take(mem linux.Memory, addr uint64, n int) {
+	b := make([]byte, n)
+	got, _ := mem.ReadMemory(b, addr) // what cannot be read is not there later either
+	*x = append(*x, excerpt{addr, b[:got]})
+}
+
+// ReadMemory implements [linux.Memory] for what was taken.
+func (x excerpts) ReadMemory(p []byte, addr uint64) (int, error) {
+	for _, e := range x {
+		if off := addr - e.addr; off < uint64(len(e.bytes)) {
+			n := copy(p, e.bytes[off:])
+			if n < len(p) {
+				return n, errNotKept
+			}
+			return n, nil
+		}
+	}
+	return 0, errNotKept
+}
