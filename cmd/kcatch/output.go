@@ -17,23 +17,28 @@ func checkOutputs(out, json string) error {
 			return err
 		}
 	}
-	if json == "" || json == "-" {
+	return checkFile("--json", json)
+}
+
+// checkFile refuses the file of a flag that cannot be written; "-" is standard output, and none nothing.
+func checkFile(flag, name string) error {
+	if name == "" || name == "-" {
 		return nil
 	}
-	st, err := os.Stat(json)
+	st, err := os.Stat(name)
 	switch {
 	case err == nil && st.IsDir():
-		return blame.New(blame.Usage, "--json: "+json+": is a directory", "name a file, or - for standard output")
-	case err == nil && syscall.Access(json, writeAccess) != nil:
-		return blame.New(blame.Usage, "--json: "+json+": may not be written", "")
+		return blame.New(blame.Usage, flag+": "+name+": is a directory", "name a file, or - for standard output")
+	case err == nil && syscall.Access(name, writeAccess) != nil:
+		return blame.New(blame.Usage, flag+": "+name+": may not be written", "")
 	case err == nil:
 		return nil
 	}
-	parent := filepath.Dir(json)
+	parent := filepath.Dir(name)
 	if st, err := os.Stat(parent); err != nil || !st.IsDir() {
-		return blame.New(blame.Usage, "--json: "+parent+": no such directory", "name a file in a directory that exists, or - for standard output")
+		return blame.New(blame.Usage, flag+": "+parent+": no such directory", "name a file in a directory that exists, or - for standard output")
 	}
-	return writableDir("--json", parent)
+	return writableDir(flag, parent)
 }
 
 const writeAccess = 2 // W_OK, access(2)
