@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kcatch/gdb/guest"
+	"kcatch/gdb/value"
 	"kcatch/harness/autopsy"
 	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
@@ -27,6 +29,22 @@ const Auto = "auto"
 // the guest's clock to its next timer (softmmu/icount.c, icount_start_warp_timer). So each write that is seen may bring a tick
 // forward. Seen with QEMU 7.2.22.
 var clocks = []string{"shift=3,sleep=off", "shift=4,sleep=off", "shift=5,sleep=off"}
+
+// CheckQuestion refuses a question that no boot of the plan can answer, before anything is booted. Its errors are usage errors.
+func CheckQuestion(plan Plan, question string) error {
+	switch {
+	case plan.Accel == string(machine.KVM):
+		return blame.New(blame.Usage, "--who-wrote with --accel kvm: the boots that answer it count instructions, and only tcg does", "leave --accel out")
+	case plan.Build == nil && plan.Vmlinux == "":
+		return blame.New(blame.Usage, "--who-wrote: it needs a vmlinux", "give it with --vmlinux")
+	case question == Auto:
+		return nil
+	}
+	if _, err := value.Parse(question); err != nil {
+		return blame.New(blame.Usage, "--who-wrote: "+err.Error(), "")
+	}
+	return nil
+}
 
 // WhoWrote boots the plan as Boot does, and finds out who last wrote the memory that question names: a C expression, or Auto.
 // Two more boots answer it, in which the guest's only clock is its count of instructions, so that they are the same to the bit.
@@ -93,29 +111,53 @@ func (w *whoWrote) answer(ctx context.Context) error {
 
 func (w *whoWrote) note(text string) { w.result.Notes = append(w.result.Notes, "who wrote it: "+text) }
 
-// try makes the two boots. reason is why they do not answer, empty when they do.
+// try makes the boots. reason is why they do not answer, empty when they do.
 func (w *whoWrote) try(ctx context.Context, n int, clock string) (reason string, err error) {
-	w.progress.stage("who wrote", fmt.Sprintf("a deterministic boot finds the address (%s)", clock))
-	find := &exact{icount: clock, question: w.question}
-	first, err := w.boot(ctx, fmt.Sprintf("%d-find", n), find)
-	switch {
-	case err != nil:
-		return "", err
-	case first.Signature != w.result.Signature:
-		return "the deterministic boot does not show the death: it ended in " + endOf(&first), nil
-	case find.err != nil:
-		return "", find.err
+	// boot makes the next one; it must die as the plain boot did.
+	boot := func(what string, x *exact) (*verdict.Result, error) {
+		w.progress.stage("who wrote", fmt.Sprintf("a deterministic boot %s (%s)", what, clock))
+		x.icount, x.question = clock, w.question
+		name, _, _ := strings.Cut(what, " ")
+		r, err := w.boot(ctx, fmt.Sprintf("%d-%s", n, name), x)
+		if err == nil && r.Signature != w.result.Signature {
+			reason = fmt.Sprintf("the boot that %s ended in %s", what, endOf(&r))
+		}
+		return &r, err
 	}
-	w.progress.stage("who wrote", fmt.Sprintf("another one with write watchpoints (%s)", clock))
-	again := &exact{icount: clock, question: w.question, watched: find.targets, maps: find.maps}
-	second, err := w.boot(ctx, fmt.Sprintf("%d-watch", n), again)
-	if err != nil {
-		return "", err
+	first := &exact{}
+	if _, err = boot("finds the death", first); err != nil || reason != "" {
+		return reason, err
 	}
-	if reason := find.differs(again, &first, &second); reason != "" {
+	if first.err != nil {
+		if w.question != Auto {
+			return "", first.err
+		}
+		w.note("auto: " + first.err.Error())
+		return "", nil
+	}
+	if first.suspect.Groups != nil {
+		second := &exact{suspect: first.suspect}
+		if _, err = boot("locates the memory that was read", second); err != nil || reason != "" {
+			return reason, err
+		}
+		if second.err != nil {
+			w.note("auto: " + second.err.Error())
+			return "", nil
+		}
+		if reason := first.differs(second); reason != "" {
+			return reason, nil
+		}
+		w.result.Notes = append(w.result.Notes, second.told...)
+		first.targets = second.targets
+	}
+	last := &exact{watched: first.targets, maps: first.maps}
+	if _, err = boot("watches it from power-on", last); err != nil || reason != "" {
+		return reason, err
+	}
+	if reason := first.differs(last); reason != "" {
 		return reason, nil
 	}
-	for _, a := range again.answers {
+	for _, a := range last.answers {
 		w.result.WhoWrote = append(w.result.WhoWrote, writeOf(a))
 		w.result.Notes = append(w.result.Notes, tell(a)...)
 	}
@@ -150,20 +192,26 @@ func (w *whoWrote) boot(ctx context.Context, name string, how *exact) (verdict.R
 type exact struct {
 	icount   string
 	question string
-	watched  []writer.Target // with write watchpoints on them; nil in the boot that finds the address
-	maps     writer.Maps
+	suspect  autopsy.Suspect // loads whose addresses are to be located, in the second boot of Auto
+	watched  []writer.Target // memory with write watchpoints on it, in the last boot
+	maps     writer.Maps     // what the kernel maps, found at the end of a boot, or given for watched
 
-	recorder *writer.Recorder
+	sightings sightings
+	recorder  *writer.Recorder
 
 	// What it found.
 	targets []writer.Target
 	slide   uint64
+	told    []string // how Auto came to its targets
 	answers []writer.Answer
 	err     error // about the question
 }
 
-// watch puts the watchpoints into the watch of a boot.
+// watch puts break and watchpoints into the watch of a boot.
 func (x *exact) watch(b *boot, in *watch.Input) {
+	if len(x.suspect.Groups) > 0 {
+		in.Breaks, in.Broken = x.sightings.begin(x.suspect.Groups), x.sightings.saw
+	}
 	if x.watched == nil {
 		return
 	}
@@ -182,17 +230,23 @@ func (x *exact) watch(b *boot, in *watch.Input) {
 
 // passed is told of breakpoints: the first oops or panic ends what counts, an early exception may.
 func (x *exact) passed(b *boot, h watch.Hit) {
+	end := (h.Symbol == "oops_begin" || h.Symbol == "panic") && b.first == nil
+	if !end && h.Symbol != "early_fixup_exception" {
+		return
+	}
+	x.sightings.cut(end)
 	switch {
 	case x.recorder == nil:
-	case h.Symbol == "early_fixup_exception":
-		x.recorder.Cut()
-	case (h.Symbol == "oops_begin" || h.Symbol == "panic") && b.first == nil:
+	case end:
 		x.recorder.End()
+	default:
+		x.recorder.Cut()
 	}
 }
 
 // examined finds the memory that was asked for, while the machine stands at its end.
 func (x *exact) examined(s *autopsy.Scene, r *verdict.Result) {
+	early := r.Class == verdict.EarlyException
 	if s.Placement != nil {
 		x.slide = s.Placement.Slide
 		if s.Kernel != nil {
@@ -202,50 +256,66 @@ func (x *exact) examined(s *autopsy.Scene, r *verdict.Result) {
 		}
 	}
 	if x.recorder != nil {
-		early := r.Class == verdict.EarlyException
 		var ptRegs uint64
 		if r.Verdict == verdict.Bad && r.Cause != nil && r.Cause.Exception != nil {
 			ptRegs = uint64(r.Cause.Exception.PtRegs)
 		}
 		x.answers = x.recorder.Answers(early, ptRegs)
-	}
-	x.targets, x.err = nil, nil
-	places, err := x.places(s)
-	if err != nil {
-		x.err = err
 		return
 	}
-	for _, p := range places {
-		pieces, err := writer.Split(p.Addr, p.Size, p.Translate)
-		if err != nil {
-			x.err = err
-			return
-		}
+	if x.question == Auto && x.suspect.Groups == nil {
+		x.suspect, x.err = s.Suspect()
+		return
+	}
+	places, err := x.places(s, early)
+	for i := 0; i < len(places) && err == nil; i++ {
+		p := places[i]
+		var pieces []writer.Piece
+		pieces, err = writer.Split(p.Addr, p.Size, p.Translate)
 		x.targets = append(x.targets, writer.Target{Expression: p.Expression, Addr: p.Addr, Size: p.Size, Pieces: pieces})
 	}
+	x.err = err
 }
 
-func (x *exact) places(s *autopsy.Scene) ([]autopsy.Place, error) {
-	p, err := s.Place(x.question)
-	return []autopsy.Place{p}, err
-}
-
-// differs says in what two deterministic boots differ, empty when in nothing that counts.
-func (x *exact) differs(y *exact, first, second *verdict.Result) string {
-	switch {
-	case second.Signature != first.Signature:
-		return "the boot with watchpoints ended in " + endOf(second)
-	case y.slide != x.slide:
-		return fmt.Sprintf("the two deterministic boots have different KASLR slides, 0x%x and 0x%x", x.slide, y.slide)
-	case y.err != nil:
-		return "the boot with watchpoints does not find the memory: " + y.err.Error()
-	case len(x.targets) != len(y.targets):
-		return "the two deterministic boots do not read the same memory"
+// places are those that the expression names, or that the loads of Auto read last.
+func (x *exact) places(s *autopsy.Scene, early bool) ([]autopsy.Place, error) {
+	if x.question != Auto {
+		return s.Places(x.question)
 	}
-	for i, t := range x.targets {
-		if u := y.targets[i]; t.Addr != u.Addr || t.Size != u.Size || t.Pieces[0].Phys != u.Pieces[0].Phys {
-			return fmt.Sprintf("%s is at 0x%x in one deterministic boot and at 0x%x in the other", t.Expression, t.Addr, u.Addr)
+	var places []autopsy.Place
+	unseen := 0
+	for _, g := range x.suspect.Groups {
+		at, ok := x.sightings.last(g, early)
+		if !ok {
+			unseen++
+			continue
 		}
+		if slices.ContainsFunc(places, func(p autopsy.Place) bool { return p.Addr == at.addr }) || len(places) == maxTargets {
+			continue
+		}
+		p, err := s.PlaceOf(at.load, at.addr)
+		if err != nil {
+			return nil, errors.New(strings.TrimPrefix(err.Error(), "--who-wrote "))
+		}
+		places = append(places, p)
+		x.told = append(x.told, fmt.Sprintf("who wrote %s: %s: %s", p.Expression, x.suspect.What, s.LoadAt(at.load)))
+	}
+	if len(places) == 0 {
+		return nil, fmt.Errorf("%d instructions may have read what decided it, and none was seen to run", unseen)
+	}
+	return places, nil
+}
+
+// maxTargets is how many pieces of memory are watched in one boot.
+const maxTargets = 4
+
+// differs says in what a later deterministic boot differs, empty when in nothing that counts.
+func (x *exact) differs(y *exact) string {
+	if y.slide != x.slide {
+		return fmt.Sprintf("two deterministic boots have different KASLR slides, 0x%x and 0x%x", x.slide, y.slide)
+	}
+	if y.maps != x.maps {
+		return fmt.Sprintf("two deterministic boots have their memory at different places, 0x%x and 0x%x", x.maps.Direct, y.maps.Direct)
 	}
 	return ""
 }
@@ -259,6 +329,7 @@ func writeOf(a writer.Answer) verdict.Write {
 	for i, e := range a.Events {
 		if i == len(a.Events)-1 {
 			w.Old, w.New, w.Offset, w.CPU, w.Via, w.Stopped = verdict.Hex(e.Old), verdict.Hex(e.New), e.Offset, e.CPU, string(e.Via), e.Chain.Stopped
+			w.Loading = e.Loading
 			if e.Chain.Frames != nil {
 				w.Frames = e.Chain.Frames
 			}

@@ -103,6 +103,11 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 // verdictOf boots, and shows the result as soon as it is known; it is nil for a dry run.
 func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (*verdict.Result, error) {
 	plan := planFor(cfg)
+	if cfg.WhoWrote != "" {
+		if err := harness.CheckQuestion(plan, cfg.WhoWrote); err != nil {
+			return nil, err
+		}
+	}
 	if err := harness.Check(ctx, plan); err != nil {
 		return nil, err
 	}

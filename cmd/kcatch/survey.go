@@ -63,15 +63,11 @@ func surveyCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	fs.StringArrayVar(&flags.breaks, "break", nil, "record every passing of this `FUNCTION|FILE:LINE` too; may be repeated")
 	fs.StringVar(&flags.csv, "csv", "", "write the distinct chains as comma-separated values to `FILE`")
 	fs.IntVar(&flags.limit, "limit", survey.DefaultLimit, "take a point out after `N` hits that show nothing new")
-	markUnbuilt(fs)
 	completeBoot(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(images.Workloads(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, resolved, err := config.ResolveBoot(fs, os.LookupEnv, args, verdict.ClassNames())
 		if err != nil {
-			return err
-		}
-		if err := refuseUnbuilt(cfg, resolved); err != nil {
 			return err
 		}
 		talk.quiet = cfg.Quiet

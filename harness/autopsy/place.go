@@ -2,12 +2,10 @@ package autopsy
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/guest"
+	"kcatch/gdb/value"
 	"kcatch/internal/blame"
 )
 
@@ -26,13 +24,57 @@ func notFound(expression, format string, args ...any) error {
 	return blame.New(blame.Usage, "--who-wrote "+expression+": "+fmt.Sprintf(format, args...), "")
 }
 
-// Place finds the memory that a C expression names. It is to be called after Examine. Its errors are usage errors.
-func (s *Scene) Place(expression string) (Place, error) {
-	addr, size, err := s.lvalue(expression)
+// maxPlaces is how many places are watched in one boot.
+const maxPlaces = 4
+
+// Places finds the memory that a C expression names, where the kernel died or stands: one place for an lvalue, or each that the
+// expression reads (atomic_read(&page->_refcount), a == b), at most four. It is to be called after Examine. Its errors are usage
+// errors.
+func (s *Scene) Places(expression string) ([]Place, error) {
+	e, err := value.Parse(expression)
 	if err != nil {
-		return Place{}, err
+		return nil, blame.New(blame.Usage, "--who-wrote: "+err.Error(), "")
 	}
-	return s.place(expression, addr, size)
+	sc := s.scope()
+	v, err := e.Eval(sc)
+	if v.HasAddr {
+		p, err := s.place(expression, v.Addr, int(v.Size()))
+		return []Place{p}, err
+	}
+	if err != nil {
+		if size, at, ok := s.bareSymbol(expression); ok {
+			p, err := s.place(expression, at, size)
+			return []Place{p}, err
+		}
+		return nil, notFound(expression, "%v", err)
+	}
+	var places []Place
+	for _, r := range e.Reads(sc) {
+		if r.Through || !r.Value.HasAddr || len(places) == maxPlaces {
+			continue
+		}
+		p, err := s.place(r.Text, r.Value.Addr, int(r.Value.Size()))
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, p)
+	}
+	if len(places) == 0 {
+		return nil, blame.New(blame.Usage, "--who-wrote "+expression+": a value, and no memory that anybody could write", "name a variable, a member, or *(TYPE *)ADDRESS")
+	}
+	return places, nil
+}
+
+// bareSymbol is what the symbol table says of an expression that is one name, for a vmlinux without debug information.
+func (s *Scene) bareSymbol(name string) (size int, at uint64, ok bool) {
+	if s.Kernel == nil || s.Placement == nil {
+		return 0, 0, false
+	}
+	sym, ok := s.Kernel.Symbol(name)
+	if !ok || sym.Func || sym.Size == 0 || s.Kernel.PerCPU(sym.Addr) {
+		return 0, 0, false
+	}
+	return int(sym.Size), s.Placement.Run(uint64(sym.Addr)), true
 }
 
 // place checks that there is RAM at an address.
@@ -42,15 +84,16 @@ func (s *Scene) place(expression string, addr uint64, size int) (Place, error) {
 	case size <= 0:
 		return p, notFound(expression, "its size is not known; write *(int *)0x%x", addr)
 	case size > maxPlace:
-		return p, notFound(expression, "%d bytes are more than can be watched (%d); name a member", size, maxPlace)
+		return p, blame.New(blame.Usage, fmt.Sprintf("--who-wrote %s: %d bytes are more than can be watched (%d)", expression, size, maxPlace), "name a member of it")
 	}
 	for at := addr; at-addr < uint64(size); {
 		pa, n, err := p.Translate(at)
 		if err != nil {
-			return p, notFound(expression, "0x%x is not mapped where the kernel died", at)
+			return p, blame.New(blame.Usage, fmt.Sprintf("--who-wrote %s: 0x%x is not mapped in the kernel at its end", expression, at),
+				"KASLR moves addresses from boot to boot: add --append nokaslr, or name a variable")
 		}
 		if _, err := s.RAM.ReadPhysical(make([]byte, 1), pa); err != nil {
-			return p, notFound(expression, "0x%x is no memory: physical address 0x%x is not RAM", at, pa)
+			return p, notFound(expression, "0x%x is no memory: nothing but a device or a hole is at the physical address 0x%x", at, pa)
 		}
 		at += max(n, 1)
 	}
@@ -87,26 +130,4 @@ func (s *Scene) deathRegs() []amd64.Registers {
 		all = append(all, s.death.chain.Regs)
 	}
 	return append(all, s.Registers...)
-}
-
-var cast = regexp.MustCompile(`^\*\(([a-z_ 0-9]+?) ?\*\)(0x[0-9a-fA-F]+)$`)
-
-// lvalue is the address and the size of what an expression names.
-func (s *Scene) lvalue(expression string) (addr uint64, size int, err error) {
-	if m := cast.FindStringSubmatch(strings.TrimSpace(expression)); m != nil {
-		addr, err := strconv.ParseUint(m[2], 0, 64)
-		size := map[string]int{"char": 1, "short": 2, "int": 4, "unsigned int": 4, "long": 8, "unsigned long": 8, "u64": 8, "u32": 4}[m[1]]
-		if err != nil || size == 0 {
-			return 0, 0, notFound(expression, "what is it?")
-		}
-		return addr, size, nil
-	}
-	if s.Kernel == nil || s.Placement == nil {
-		return 0, 0, notFound(expression, "the kernel was not found")
-	}
-	sym, ok := s.Kernel.Symbol(expression)
-	if !ok {
-		return 0, 0, notFound(expression, "no such symbol")
-	}
-	return s.Placement.Run(uint64(sym.Addr)), int(sym.Size), nil
 }

@@ -49,8 +49,12 @@ func (s *Scene) atEntry(pc uint64) bool {
 	if !ok {
 		return false
 	}
-	sym, ok := s.Kernel.SymbolAt(vmlinux.Addr(link))
+	sym, ok := s.symbolAt(link)
 	return ok && uint64(sym.Addr) == link
+}
+
+func (s *Scene) symbolAt(link uint64) (vmlinux.Symbol, bool) {
+	return s.Kernel.SymbolAt(vmlinux.Addr(link))
 }
 
 // dropInnermost takes the first physical frame out of a chain: that of a function which has done nothing yet.

@@ -46,6 +46,9 @@ func (r *resolver) exclude(b *Boot) error {
 	if b.Expect != "" && b.Only != "" {
 		return refuse("--expect for a test, --only for git bisect run", "both decide the exit code", "expect", "only")
 	}
+	if b.WhoWrote != "" && b.Repeat > 1 {
+		return refuse("leave one of them out", "the one counts boots, the other asks about one", "who-wrote", "repeat")
+	}
 	if b.Quiet && b.Verbose {
 		return refuse("leave one of them out", "they contradict each other", "quiet", "verbose")
 	}

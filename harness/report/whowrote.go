@@ -34,7 +34,7 @@ func (t *text) whoWrote(r *verdict.Result) {
 			e := w.Earlier[i]
 			who := place(e.Function, e.File, e.Line, e.PC)
 			if e.Loading {
-				who = "the loading of the kernel, " + who
+				who = loading + who
 			}
 			t.line("     %s", t.style.dim(fmt.Sprintf("before that: %s -> %s by %s", e.Old, e.New, who)))
 		}
@@ -51,6 +51,9 @@ func plural(n int) string {
 	return "s"
 }
 
+// loading stands before the function that loaded or unpacked the kernel.
+const loading = "the loading of the kernel, "
+
 // by names the function that wrote.
 func by(w *verdict.Write) string {
 	if w.Function == "" && len(w.Frames) == 0 {
@@ -59,6 +62,9 @@ func by(w *verdict.Write) string {
 	pc := verdict.Hex(0)
 	if len(w.Frames) > 0 {
 		pc = w.Frames[0].PC
+	}
+	if w.Loading {
+		return " by " + loading + place(w.Function, w.File, w.Line, pc)
 	}
 	return " by " + place(w.Function, w.File, w.Line, pc)
 }

@@ -173,6 +173,7 @@ type Write struct {
 	Via      string   `json:"via,omitempty"`    // the mapping it was written by
 	Earlier  []Writer `json:"earlier,omitempty"`
 	Stopped  string   `json:"stopped,omitempty"` // why the backtrace ends where it does
+	Loading  bool     `json:"loading,omitempty"` // the last writer loaded or unpacked the kernel
 	Sampled  bool     `json:"sampled,omitempty"` // not every write was seen, there were too many: Writers is a lower bound
 	Watched  []string `json:"watched,omitempty"` // the mappings that were watched
 }

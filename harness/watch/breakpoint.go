@@ -260,6 +260,9 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		return lost(err)
 	}
 	w.locate()
+	if err := w.broken(ctx, s.Thread.CPU(), regs); err != nil {
+		return err
+	}
 	if p, slide := w.scatteredHit(regs); p != nil {
 		if p.until {
 			w.reached = true

@@ -85,6 +85,10 @@ type Input struct {
 	// Points are more places to break at, from the first instruction of the kernel's C code on. They need Symbols, and are not
 	// to be had with FewPoints.
 	Points []Point
+	// Breaks are breakpoints at run-time addresses that stand from power-on, and Broken is told of each stop at one, before the
+	// instruction. Not for KVM, which has four and needs them elsewhere.
+	Breaks []uint64
+	Broken func(cpu int, regs amd64.Registers) Next
 	// Watched are write watchpoints (rsp.WriteWatch) that stand from power-on, and Written is told of each write to one; see
 	// [Write]. TCG takes any number of them, at addresses that are not mapped yet too.
 	Watched []rsp.Breakpoint
@@ -136,6 +140,11 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 			return Stop{}, err
 		}
 		w.scattered, w.inserted = !in.FewPoints, in.FewPoints
+	}
+	for _, at := range in.Breaks {
+		if err := in.Stub.Insert(ctx, breakAt(at)); err != nil {
+			return Stop{}, lost(err)
+		}
 	}
 	for _, b := range in.Watched {
 		if err := in.Stub.Insert(ctx, b); err != nil {

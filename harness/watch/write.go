@@ -67,6 +67,31 @@ func (w *watch) written(ctx context.Context, s rsp.Stop) error {
 	return nil
 }
 
+func breakAt(addr uint64) rsp.Breakpoint {
+	return rsp.Breakpoint{Kind: rsp.Hardware, Addr: addr, Len: 1}
+}
+
+// broken tells of a stop at one of Input.Breaks.
+func (w *watch) broken(ctx context.Context, cpu int, regs amd64.Registers) error {
+	i := slices.Index(w.in.Breaks, regs.RIP)
+	if i < 0 || w.in.Broken == nil {
+		return nil
+	}
+	next := w.in.Broken(cpu, regs)
+	if next == Keep {
+		return nil
+	}
+	point := breakAt(regs.RIP)
+	if err := w.in.Stub.Remove(ctx, point); err != nil {
+		return lost(err)
+	}
+	w.in.Breaks = slices.Delete(slices.Clone(w.in.Breaks), i, i+1)
+	if next == Rest {
+		w.resting = append(w.resting, resting{point, time.Now().Add(rest)})
+	}
+	return nil
+}
+
 // rearm puts the watchpoints in again that have rested. They rest in the order of their times.
 func (w *watch) rearm(ctx context.Context, now time.Time) error {
 	if len(w.resting) == 0 || now.Before(w.resting[0].until) {
@@ -80,7 +105,12 @@ func (w *watch) rearm(ctx context.Context, now time.Time) error {
 		if err := w.in.Stub.Insert(ctx, point); err != nil {
 			return lost(err)
 		}
-		w.resting, w.in.Watched = w.resting[1:], append(w.in.Watched, point)
+		w.resting = w.resting[1:]
+		if point.Kind == rsp.Hardware {
+			w.in.Breaks = append(w.in.Breaks, point.Addr)
+			continue
+		}
+		w.in.Watched = append(w.in.Watched, point)
 		if w.in.Rearmed != nil {
 			w.in.Rearmed(point.Addr)
 		}

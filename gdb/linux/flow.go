@@ -1,0 +1,219 @@
+package linux
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"kcatch/gdb/amd64"
+)
+
+// step is one instruction of a function. Those that x86asm does not know have Op 0 and touch no general register.
+type step struct {
+	x86asm.Inst
+	pc     uint64
+	target uint64 // of a direct jump within a function; 0 for none
+}
+
+// flow is a function's instructions in the order of their addresses, with the ways between them.
+type flow struct {
+	steps []step
+	from  map[uint64][]int // the jumps to an address
+}
+
+// maxFlow bounds the bytes of a function that are looked at.
+const maxFlow = 64 << 10
+
+// Code is a part of a function, from an instruction on. A function may have another part elsewhere (f.cold).
+type Code struct {
+	Start uint64 // run-time
+	Bytes []byte
+}
+
+// flowOf decodes a function. A part ends where bytes are no instruction: what comes before is known all the same.
+func flowOf(parts []Code) flow {
+	f := flow{from: map[uint64][]int{}}
+	parts = slices.SortedFunc(slices.Values(parts), func(a, b Code) int { return cmp.Compare(a.Start, b.Start) })
+	for _, p := range parts {
+		f.decode(p.Bytes[:min(len(p.Bytes), maxFlow)], p.Start)
+	}
+	return f
+}
+
+func (f *flow) decode(code []byte, start uint64) {
+	if n := len(f.steps); n > 0 && start < f.steps[n-1].pc+uint64(f.steps[n-1].Len) {
+		return // parts that overlap are no function's
+	}
+	for at := 0; at < len(code); {
+		s := step{pc: start + uint64(at)}
+		n := specialLen(code[at:])
+		if n == 0 {
+			inst, err := decode(code[at:])
+			if err != nil {
+				break
+			}
+			s.Inst, n = inst, inst.Len
+			if rel, ok := inst.Args[0].(x86asm.Rel); ok && (inst.Op == x86asm.JMP || conditional(inst.Op)) {
+				s.target = s.pc + uint64(n) + uint64(int64(rel))
+				f.from[s.target] = append(f.from[s.target], len(f.steps))
+			}
+		}
+		s.Len = n
+		f.steps = append(f.steps, s)
+		at += n
+	}
+}
+
+// specialLen is the length of an instruction that x86asm does not know and that touches no general register; 0 for others.
+func specialLen(code []byte) int {
+	for _, s := range special {
+		if bytes.HasPrefix(code, s.code) {
+			return len(s.code)
+		}
+	}
+	if t := DecodeTrap(code); t.Kind == UBSANTrap {
+		return t.Len
+	}
+	return 0
+}
+
+// at is the index of the instruction at pc, or -1.
+func (f *flow) at(pc uint64) int {
+	i, ok := slices.BinarySearchFunc(f.steps, pc, func(s step, pc uint64) int {
+		switch {
+		case s.pc < pc:
+			return -1
+		case s.pc > pc:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+// before are the instructions that may have run just before instruction i.
+func (f *flow) before(i int) []int {
+	out := slices.Clone(f.from[f.steps[i].pc])
+	if i > 0 && f.steps[i-1].goesOn() && f.steps[i-1].pc+uint64(f.steps[i-1].Len) == f.steps[i].pc {
+		out = append(out, i-1)
+	}
+	return out
+}
+
+// goesOn reports whether the instruction after s may be next.
+func (s *step) goesOn() bool {
+	switch s.Op {
+	case x86asm.JMP, x86asm.RET, x86asm.LRET, x86asm.IRET, x86asm.IRETD, x86asm.IRETQ, x86asm.UD2, x86asm.SYSRET:
+		return false
+	}
+	return true
+}
+
+// back goes backwards from instruction i, which it does not visit, on every way. visit says whether to go on beyond an instruction.
+func (f *flow) back(i int, visit func(i int) (on bool)) {
+	seen := map[int]bool{}
+	todo := f.before(i)
+	for len(todo) > 0 {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		if visit(n) {
+			todo = append(todo, f.before(n)...)
+		}
+	}
+}
+
+// conditional reports whether an operation is a jump that depends on flags.
+func conditional(op x86asm.Op) bool {
+	switch op {
+	case x86asm.JA, x86asm.JAE, x86asm.JB, x86asm.JBE, x86asm.JE, x86asm.JG, x86asm.JGE, x86asm.JL, x86asm.JLE, x86asm.JNE, x86asm.JNO,
+		x86asm.JNP, x86asm.JNS, x86asm.JO, x86asm.JP, x86asm.JS:
+		return true
+	}
+	return false
+}
+
+// setsFlags reports whether an operation decides the flags that a conditional jump reads.
+func setsFlags(op x86asm.Op) bool {
+	switch op {
+	case x86asm.CMP, x86asm.TEST, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.ADD, x86asm.SUB, x86asm.ADC, x86asm.SBB, x86asm.INC, x86asm.DEC,
+		x86asm.NEG, x86asm.SHL, x86asm.SHR, x86asm.SAR, x86asm.BT, x86asm.BTS, x86asm.BTR, x86asm.BTC, x86asm.XADD, x86asm.CMPXCHG,
+		x86asm.IMUL, x86asm.POPCNT, x86asm.BSF, x86asm.BSR:
+		return true
+	}
+	return false
+}
+
+// general is the general register that r is or is a part of.
+func general(r x86asm.Reg) (amd64.Reg, bool) {
+	switch {
+	case r >= x86asm.RAX && r <= x86asm.R15:
+		return dwarfOrder[r-x86asm.RAX], true
+	case r >= x86asm.EAX && r <= x86asm.R15L:
+		return dwarfOrder[r-x86asm.EAX], true
+	case r >= x86asm.AX && r <= x86asm.R15W:
+		return dwarfOrder[r-x86asm.AX], true
+	case r >= x86asm.AL && r <= x86asm.BL:
+		return dwarfOrder[r-x86asm.AL], true
+	case r >= x86asm.AH && r <= x86asm.BH:
+		return dwarfOrder[r-x86asm.AH], true
+	case r >= x86asm.SPB && r <= x86asm.R15B:
+		return dwarfOrder[r-x86asm.SPB+4], true
+	}
+	return 0, false
+}
+
+// callerSaved are the registers that a call may change (psABI, 3.2.1).
+var callerSaved = []amd64.Reg{amd64.RAX, amd64.RCX, amd64.RDX, amd64.RSI, amd64.RDI, amd64.R8, amd64.R9, amd64.R10, amd64.R11}
+
+// writes reports whether s changes a register. What is not known for sure counts.
+func (s *step) writes(r amd64.Reg) bool {
+	switch s.Op {
+	case 0, x86asm.CMP, x86asm.TEST, x86asm.BT, x86asm.NOP, x86asm.JMP, x86asm.UD1, x86asm.UD2, x86asm.PUSHF, x86asm.PUSHFQ, x86asm.POPFQ,
+		x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHNTA, x86asm.PREFETCHW, x86asm.PAUSE, x86asm.CLI,
+		x86asm.STI, x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE, x86asm.HLT, x86asm.INT:
+		return false
+	case x86asm.PUSH:
+		return r == amd64.RSP
+	case x86asm.CALL:
+		return slices.Contains(callerSaved, r)
+	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CDQ, x86asm.CQO, x86asm.RDTSC, x86asm.RDMSR:
+		return r == amd64.RAX || r == amd64.RDX
+	case x86asm.CDQE, x86asm.CWDE:
+		return r == amd64.RAX
+	case x86asm.IMUL:
+		if s.Args[1] == nil {
+			return r == amd64.RAX || r == amd64.RDX
+		}
+	case x86asm.MOVSB, x86asm.MOVSW, x86asm.MOVSD, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSW, x86asm.STOSD, x86asm.STOSQ,
+		x86asm.LODSB, x86asm.LODSD, x86asm.LODSQ, x86asm.CMPSB, x86asm.SCASB:
+		return r == amd64.RDI || r == amd64.RSI || r == amd64.RCX || r == amd64.RAX
+	case x86asm.CPUID:
+		return r == amd64.RAX || r == amd64.RBX || r == amd64.RCX || r == amd64.RDX
+	case x86asm.XCHG, x86asm.XADD, x86asm.CMPXCHG:
+		return s.Op == x86asm.CMPXCHG && r == amd64.RAX || s.is(0, r) || s.is(1, r)
+	case x86asm.POP:
+		return s.is(0, r) || r == amd64.RSP
+	case x86asm.LEAVE:
+		return r == amd64.RBP || r == amd64.RSP
+	}
+	return !conditional(s.Op) && s.is(0, r)
+}
+
+// is reports whether an argument is a register or a part of it.
+func (s *step) is(arg int, r amd64.Reg) bool {
+	reg, ok := s.Args[arg].(x86asm.Reg)
+	if !ok {
+		return false
+	}
+	g, ok := general(reg)
+	return ok && g == r
+}

@@ -1,0 +1,125 @@
+package autopsy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"kcatch/gdb/amd64"
+	"kcatch/gdb/linux"
+	"kcatch/gdb/unwind"
+)
+
+// Suspect is the memory that a death makes one ask about, as the instructions that read it: each group is one piece of memory, and
+// the last load of it that ran before the death tells where that is.
+type Suspect struct {
+	What   string // "the condition of the BUG read it"
+	Groups [][]linux.Load
+}
+
+// Suspect finds the memory that the failed condition read, or where the access went through a bad pointer, the memory that
+// the pointer was loaded from. It is to be called after Examine. The error is one line that says why nothing is known.
+func (s *Scene) Suspect() (Suspect, error) {
+	f := s.death.finding
+	if f == nil || f.Trap == nil {
+		return Suspect{}, errors.New("the death is no exception of which the code would tell what it read")
+	}
+	t := f.Trap
+	if t.WildPC {
+		ret := uint64(0)
+		if c := s.death.chain; c != nil && t.Index < len(c.Frames) {
+			ret = uint64(c.Frames[t.Index].PC)
+		}
+		regs := t.Regs
+		regs.RIP = ret
+		loads, err := linux.PointerLoads(s.function(ret-1), regs, true)
+		return Suspect{"the pointer that was called was loaded from it", [][]linux.Load{loads}}, err
+	}
+	code := s.function(t.PC)
+	switch {
+	case t.Vector == amd64.PageFault || t.Vector == amd64.GeneralProtection || t.Vector == amd64.StackFault:
+		regs := t.Regs
+		regs.RIP = t.PC
+		loads, err := linux.PointerLoads(code, regs, false)
+		return Suspect{"the pointer of the access that faulted was loaded from it", [][]linux.Load{loads}}, err
+	case t.Vector == amd64.DivideError:
+		loads, err := linux.DivisorLoads(code, t.PC)
+		return Suspect{"the divisor was loaded from it", [][]linux.Load{loads}}, err
+	case t.Vector == amd64.InvalidOpcode:
+		groups, err := linux.ConditionLoads(code, t.PC)
+		return Suspect{"the condition that failed read it", groups}, err
+	}
+	return Suspect{}, fmt.Errorf("a %s reads nothing that somebody wrote", t.Vector)
+}
+
+// function is the code of the function around a run-time address, both parts of one that is split; nil when it is not known.
+func (s *Scene) function(pc uint64) []linux.Code {
+	if m := s.modules.list.At(pc); m != nil {
+		if sym, ok := m.SymbolAt(pc); ok {
+			return s.code(sym.Addr, max(sym.Size, sym.Span))
+		}
+		return nil
+	}
+	if s.Kernel == nil || s.Placement == nil {
+		return nil
+	}
+	k, err := s.Kernel.Unwinder(*s.Placement)
+	if err != nil {
+		return nil
+	}
+	link, ok := k.Link(pc)
+	if !ok {
+		return nil
+	}
+	sym, ok := s.symbolAt(link)
+	if !ok {
+		return nil
+	}
+	run := pc - link // for startup_64 that is its physical place
+	parts := s.code(run+uint64(sym.Addr), sym.Size)
+	other := sym.Name + ".cold"
+	if hot, split := strings.CutSuffix(sym.Name, ".cold"); split {
+		other = hot
+	}
+	if o, ok := s.Kernel.Symbol(other); ok {
+		parts = append(parts, s.code(run+uint64(o.Addr), o.Size)...)
+	}
+	return parts
+}
+
+// maxFunction bounds the code of one function, in bytes.
+const maxFunction = 64 << 10
+
+func (s *Scene) code(addr, size uint64) []linux.Code {
+	b := make([]byte, min(size, maxFunction))
+	n := s.readCode(b, addr)
+	return []linux.Code{{Start: addr, Bytes: b[:n]}}
+}
+
+// PlaceOf is the memory that a load read at an address.
+func (s *Scene) PlaceOf(l linux.Load, addr uint64) (Place, error) {
+	return s.place(fmt.Sprintf("*(%s *)0x%x", unsigned(l.Size), addr), addr, l.Size)
+}
+
+// unsigned is the kernel's name of an unsigned integer of so many bytes.
+func unsigned(size int) string {
+	switch size {
+	case 1, 2, 4, 8:
+		return fmt.Sprintf("u%d", 8*size)
+	}
+	return fmt.Sprintf("u8 [%d]", size)
+}
+
+// LoadAt says where a load is, for a reader: "mov 0x34(%rdi),%eax in init_unavailable_range  mm/page_alloc.c:6958".
+func (s *Scene) LoadAt(l linux.Load) string {
+	if s.Kernel == nil || s.Placement == nil {
+		return l.Text
+	}
+	k, err := s.Kernel.Unwinder(*s.Placement)
+	if err != nil {
+		return l.Text
+	}
+	sym := symbolizer{file: s.Kernel, kernel: k, image: k, mods: s.modules.list, place: *s.Placement}
+	frames := sym.frames(unwind.Frame{PC: unwind.PC{Addr: l.PC, Kind: unwind.Exact}})
+	return l.Text + " in " + place(&frames[0])
+}
