@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,7 +10,6 @@ import (
 	"kcatch/gdb/guest"
 	"kcatch/gdb/rsp"
 	"kcatch/gdb/vmlinux"
-	"kcatch/internal/blame"
 )
 
 // Point is a place, of one or more instructions, that somebody else wants to know of: see [Input.Points].
@@ -242,9 +242,6 @@ func (w *watch) placed() bool {
 
 // stopped handles a stop that was not asked for: a breakpoint, or a machine that QEMU froze.
 func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
-	if s.Reason() == rsp.ReasonInternalError { // no event will say why
-		return &blame.Error{Kind: blame.Infrastructure, Msg: "watch: " + ErrInternal.Error(), Err: ErrInternal}
-	}
 	if s.Reason() == rsp.ReasonWatch {
 		if err := w.written(ctx, s); err != nil {
 			return err
@@ -252,8 +249,7 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		return w.resume(ctx)
 	}
 	if s.Reason() != rsp.ReasonBreak {
-		w.frozen, w.frozenAt = s, time.Now()
-		return nil // the QMP event says why
+		return w.freeze(s)
 	}
 	regs, err := w.in.Stub.Registers(ctx, s.Thread)
 	if err != nil {
@@ -368,7 +364,11 @@ func (w *watch) stepOver(ctx context.Context, t rsp.Thread, pc uint64) error {
 
 // resume lets the machine go on, unless QEMU froze it meanwhile: then the stub would never answer.
 func (w *watch) resume(ctx context.Context) error {
-	if err := w.in.Stub.Continue(ctx); err != nil {
+	err := w.in.Stub.Continue(ctx)
+	if errors.Is(err, rsp.ErrNeedsReset) && !w.frozenAt.IsZero() {
+		return nil // the QMP event says why
+	}
+	if err != nil {
 		return lost(err)
 	}
 	w.frozenAt = time.Time{}

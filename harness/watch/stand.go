@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"kcatch/gdb/rsp"
 	"kcatch/internal/blame"
 )
 
@@ -31,6 +32,15 @@ func (w *watch) standStill(ctx context.Context, kind Kind) error {
 
 // typicalTries bounds how often a hung machine is stopped until it stands where it mostly is.
 const typicalTries = 20
+
+// freeze takes note of a stop that QEMU made. The QMP event says why, but for an internal error, which has none.
+func (w *watch) freeze(s rsp.Stop) error {
+	if s.Reason() == rsp.ReasonInternalError {
+		return &blame.Error{Kind: blame.Infrastructure, Msg: "watch: " + ErrInternal.Error(), Err: ErrInternal}
+	}
+	w.frozen, w.frozenAt = s, time.Now()
+	return nil
+}
 
 // settle lets a hung machine go on until it does not stand in one of the interrupts that it takes, whose handler is not
 // what hangs. After so many tries it is taken as it stands.

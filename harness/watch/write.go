@@ -118,7 +118,8 @@ func (w *watch) rearm(ctx context.Context, now time.Time) error {
 	return w.resume(ctx)
 }
 
-// interrupt stops the machine. It may have stopped by itself meanwhile: a write then counts like any other.
+// interrupt stops the machine. It may have stopped by itself meanwhile: a write then counts like any other, and so does a reset
+// that QEMU froze.
 func (w *watch) interrupt(ctx context.Context) error {
 	s, err := w.in.Stub.Interrupt(ctx)
 	if err != nil {
@@ -126,6 +127,9 @@ func (w *watch) interrupt(ctx context.Context) error {
 	}
 	if s.Reason() == rsp.ReasonWatch {
 		return w.written(ctx, s)
+	}
+	if r := s.Reason(); r == rsp.ReasonShutdown || r == rsp.ReasonInternalError {
+		return w.freeze(s)
 	}
 	return nil
 }
