@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"kcatch/gdb/linux"
 	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/internal/fixtures"
@@ -63,11 +64,42 @@ func TestSeedChain(t *testing.T) {
 				}
 				golden(t, filepath.Join("testdata", name+".chain"), chainText(r.CPUs[0].Frames))
 				oracle(t, k.Vmlinux, r)
+				seedAssertion(t, r, how)
 				if how != "pvh" { // which has other memory
 					goldenValues(t, filepath.Join("testdata", name+".values"), k.Vmlinux, r)
 				}
 			})
 		}
+	}
+}
+
+// seedAssertion: the assertion demands a reference count of 0, and the first page has 1 from __init_single_page. Its place in the array is
+// that of pfn 0, and without KASLR the array begins at VMEMMAP_START.
+func seedAssertion(t *testing.T, r verdict.Result, how string) {
+	t.Helper()
+	a, page := r.Cause.Assertion, r.Cause.Page
+	if a == nil || a.Macro != "VM_BUG_ON_PGFLAGS" || a.Condition != "atomic_read(&policy(page, 1)->_refcount)" || a.Result != "1" || len(a.Values) != 2 {
+		t.Fatalf("assertion %+v", a)
+	}
+	if page == nil {
+		t.Fatal("no page")
+	}
+	if page.PFN != 0 || page.RefCount != 1 || page.MapCount != -1 || page.Flags != 0 || page.Variable != "page" || page.Function != "__SetPageReserved" {
+		t.Errorf("page %+v", page)
+	}
+	if how == "nokaslr" && page.Address != linux.VmemmapBase {
+		t.Errorf("page at %s", page.Address)
+	}
+	through, read := a.Values[0], a.Values[1]
+	if through.Expression != "page" || !through.Through || through.Value != page.Address.String() {
+		t.Errorf("%+v", through)
+	}
+	// gdb 13.1, ptype /o struct page: _refcount is at offset 52 of both kernels.
+	if read.Expression != "page->_refcount" || read.Value != "1" || read.Size != 4 || read.Address != page.Address+52 || !read.Derived || read.Through {
+		t.Errorf("%+v", read)
+	}
+	if want := "page " + page.Address.String() + ": pfn 0x0, refcount 1, mapcount 0 (-1), flags 0, zone DMA"; !strings.HasPrefix(page.Text, want) {
+		t.Error(page.Text)
 	}
 }
 

@@ -24,6 +24,9 @@ print(p["linux_banner"].string_().decode())
 regs = drgn.Object(p, "struct pt_regs", address=int(sys.argv[3], 0))
 for f in p.stack_trace(regs):
     print(f.name)
+if sys.argv[5] != "0x0":
+    page = drgn.Object(p, "struct page *", value=int(sys.argv[5], 0))
+    print("P", page._refcount.counter.value_(), page._mapcount.counter.value_(), page.flags.value_(), page.lru.next.value_() - page.value_())
 `
 
 // TestDrgnReadsTheCore: the core of an early death, and of one that rewinds its stack later, with KASLR: drgn finds the
@@ -47,20 +50,29 @@ func TestDrgnReadsTheCore(t *testing.T) {
 			p.Values = autopsy.ValueOptions{Args: true, Locals: true}
 			r := boots(t, p)
 			out, err := exec.Command(python, "-c", drgnScript+drgnValues, r.Artifacts.VMCore, p.Vmlinux, r.Cause.Exception.PtRegs.String(),
-				r.Kernel.KASLRSlide.String()).CombinedOutput()
+				r.Kernel.KASLRSlide.String(), pageAddress(r)).CombinedOutput()
 			if err != nil {
 				t.Fatalf("drgn: %v\n%s", err, out)
 			}
 			var lines, values []string
+			page := ""
 			for _, l := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 				if v, ok := strings.CutPrefix(l, "V "); ok {
 					values = append(values, v)
+				} else if p, ok := strings.CutPrefix(l, "P "); ok {
+					page = p
 				} else {
 					lines = append(lines, l)
 				}
 			}
 			if !strings.HasPrefix(lines[0], "Linux version "+r.Kernel.Release) {
 				t.Errorf("banner %q", lines[0])
+			}
+			// The list of a page that nobody has queued is its own (lru at 8): the address is that of a struct page.
+			if p := r.Cause.Page; p != nil && page != fmt.Sprintf("%d %d %d 8", p.RefCount, p.MapCount, uint64(p.Flags)) {
+				t.Errorf("drgn has a page %q, we %+v", page, p)
+			} else if p == nil && strings.HasPrefix(tc.fixture, "seed") {
+				t.Error("no page")
 			}
 			if n := agreeWithDrgn(t, values, r.CPUs[dead(r)].Frames, uint64(r.Kernel.KASLRSlide)); n < 5 {
 				t.Errorf("drgn and we agree on %d values only: %q", n, values)
@@ -80,6 +92,13 @@ func TestDrgnReadsTheCore(t *testing.T) {
 			}
 		})
 	}
+}
+
+func pageAddress(r verdict.Result) string {
+	if r.Cause.Page == nil {
+		return "0x0"
+	}
+	return r.Cause.Page.Address.String()
 }
 
 // TestGoodBootsLeaveNoCore: a WARN or a survived oops writes one on the way.

@@ -28,6 +28,7 @@ type Kernel struct {
 	bugs func() (linux.BugTable, bool)
 	warm warming
 
+	pages   func() (linux.PageLayout, error)
 	modules moduleCache
 }
 
@@ -59,6 +60,7 @@ func of(f *vmlinux.File) *Kernel {
 		k.read.Store(true)
 		return layout
 	})
+	k.pages = sync.OnceValues(func() (linux.PageLayout, error) { return linux.PageLayoutOf(f) })
 	k.bugs = sync.OnceValues(func() (linux.BugTable, bool) { return linux.BugTableOf(f) })
 	probe, err := guest.File{File: f}.Probe()
 	k.probe, k.findable = probe, err == nil
@@ -112,6 +114,9 @@ func (k *Kernel) LogNow(mem linux.Memory, p guest.Placement) (ring linux.Ring, o
 	}
 	return linux.Ring{Mem: mem, PRB: p.Run(uint64(prb.Addr)), Layout: layout}, true
 }
+
+// PageLayout is the layout of struct page, read once.
+func (k *Kernel) PageLayout() (linux.PageLayout, error) { return k.pages() }
 
 // Bug finds the bug table's entry for the trap instruction at a link address, in the file's own table. Modules have
 // tables of their own, which are not in the file.

@@ -9,6 +9,20 @@ import (
 // which KASLR and 5-level page tables set (arch/x86/include/asm/pgtable_64_types.h).
 const VmemmapBase = 0xffffea0000000000
 
+// VmemmapOf is where the array begins in a kernel whose variable vmemmap_base is at a run-time address; 0 is a kernel without one. It
+// is 0 when the variable cannot be read.
+func VmemmapOf(mem Memory, variable uint64) uint64 {
+	if variable == 0 {
+		return VmemmapBase
+	}
+	c := cursor{mem: mem}
+	base := c.u64(variable)
+	if c.err != nil {
+		return 0
+	}
+	return base
+}
+
 // Page is a struct page, decoded. Numbers are as the page has them; see [Page.String].
 type Page struct {
 	Address  uint64 // run-time

@@ -12,6 +12,8 @@ type site struct {
 	// Macro is what is called, and Condition what has failed: the macro's first argument, or where that says nothing (BUG(),
 	// WARN_ON(1)) the condition of the if around it. Condition is empty where there is none to be seen.
 	Macro, Condition string
+	// args are the macro's arguments.
+	args []string
 	// uses are the macros whose bodies lead to the call, outermost first; none when it stands in the function itself.
 	uses []use
 }
@@ -115,10 +117,9 @@ func assertionOn(lines []string, at int) (site, bool) {
 		return site{Text: fold(strings.TrimRight(line[loc[0]:], "\\ \t"))}, true
 	}
 	s := site{Text: fold(call)}
-	var args []string
-	s.Macro, args = splitCall(call)
-	if len(args) > 0 && !constant.MatchString(args[0]) {
-		s.Condition = args[0]
+	s.Macro, s.args = splitCall(call)
+	if len(s.args) > 0 && !constant.MatchString(s.args[0]) {
+		s.Condition = s.args[0]
 	} else {
 		s.Condition = ifAround(strings.Join(append(lines[max(0, at-maxCallLines):at:at], line[:loc[0]]), "\n"))
 	}

@@ -141,7 +141,7 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	}
 	if f.Frame >= 0 && f.Frame < len(c.Frames) {
 		c.Frames[f.Frame].Cause = true
-		r.Cause = s.cause(c, f)
+		r.Cause = s.cause(e, c, f)
 		r.Signature = verdict.Sign(r.Class, r.Stage, c.Frames[f.Frame:])
 	} else {
 		r.Signature = verdict.Sign(r.Class, r.Stage, nil)
@@ -237,7 +237,7 @@ func repeats(c *Chain) (notes []string) {
 }
 
 // cause describes the frame at fault.
-func (s *Scene) cause(c *Chain, f *Finding) *verdict.Cause {
+func (s *Scene) cause(e *Evidence, c *Chain, f *Finding) *verdict.Cause {
 	fr := &c.Frames[f.Frame]
 	out := &verdict.Cause{Function: fr.Function, Module: fr.Module, File: fr.File, Line: fr.Line, Address: fr.PC, InlinedInto: inlinedInto(c, f.Frame)}
 	switch t := f.Trap; {
@@ -249,9 +249,12 @@ func (s *Scene) cause(c *Chain, f *Finding) *verdict.Cause {
 		s.instruction(out, &Trap{PC: c.Regs.RIP, Regs: c.Regs})
 	}
 	if out.Bug != nil && out.Bug.File != "" {
-		out.Assertion = s.assertion(out.Bug.File, out.Bug.Line)
+		s.assertion(out, &failure{log: e.Log, chain: c, frame: f.Frame, file: out.Bug.File, line: out.Bug.Line})
 	} else if fr.File != "" && !fr.Outside {
-		out.Assertion = s.assertion(fr.File, fr.Line)
+		s.assertion(out, &failure{log: e.Log, chain: c, frame: f.Frame, file: fr.File, line: fr.Line})
+	}
+	if out.Page == nil {
+		out.Page = s.pageOf(c, f.Frame)
 	}
 	s.excerpt(out, c, f.Frame)
 	return out
@@ -289,35 +292,6 @@ func (s *Scene) readCode(p []byte, pc uint64) (n int) {
 		n, _ = mem.ReadMemory(p, pc)
 	}
 	return n
-}
-
-// assertion finds the condition that failed in the source, and the patch that put it there.
-func (s *Scene) assertion(file string, line int) *verdict.Assertion {
-	if s.Source == nil {
-		return nil
-	}
-	src, err := s.Source(file)
-	if err != nil {
-		return nil
-	}
-	patch := ""
-	found, ok := assertion(string(src), line, func(t string) bool {
-		if s.Patched == nil {
-			return false
-		}
-		name := s.Patched(file, t)
-		if name != "" {
-			patch = name
-		}
-		return name != ""
-	})
-	if !ok {
-		return nil
-	}
-	if patch == "" && s.Patched != nil {
-		patch = s.Patched(file, found.Text)
-	}
-	return &verdict.Assertion{Text: found.Text, Patch: patch}
 }
 
 // sourceAround is how many lines are shown before and after the one at fault.

@@ -63,8 +63,9 @@ type Scene struct {
 // death is what Examine found, for questions that are asked after it.
 type death struct {
 	evidence *Evidence
-	finding  *Finding // nil when nothing died
-	chain    *Chain   // that shows it
+	finding  *Finding    // nil when nothing died
+	chain    *Chain      // that shows it
+	scope    *FrameScope // of the failed assertion; nil when there was none
 }
 
 // Gather reads the chain of every vCPU. An error means that the stub is gone.

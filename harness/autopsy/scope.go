@@ -3,6 +3,8 @@ package autopsy
 import (
 	"debug/dwarf"
 	"errors"
+	"fmt"
+	"strings"
 
 	"kcatch/gdb/guest"
 	"kcatch/gdb/linux"
@@ -10,25 +12,54 @@ import (
 	"kcatch/gdb/vmlinux"
 )
 
-// scope is what the names of a C expression mean where the kernel died: the variables of the frame at fault, then the kernel's
-// global ones. It satisfies value.Scope.
-type scope struct {
-	scene *Scene
-	linux.Memory
-	local  func(name string) (value.Value, bool, error) // nil when there is no frame at fault
-	anchor vmlinux.Addr                                 // code whose unit is asked for a type first
+// FrameScope is what names mean in one function of a chain, for expressions: its variables, then the kernel's. Of a per-CPU variable it is
+// that of the vCPU. It is a [value.Scope].
+type FrameScope struct {
+	scene  *Scene
+	mem    linux.Memory
+	gsBase uint64 // of the vCPU, where its per-CPU area is; 0 is not known
+	locals map[string]value.Value
+	// file has the function's code, at anchor: the kernel's, or a module's, which is asked before the kernel's then. anchor 0 is none.
+	file   *vmlinux.File
+	anchor vmlinux.Addr
+	byLog  string // the local whose value is not the debug information's but the kernel's log's
 }
 
-// scope is to be called after Examine.
-func (s *Scene) scope() scope {
-	sc := scope{scene: s, Memory: noMemory{}}
-	if regs := s.deathRegs(); len(regs) > 0 {
-		sc.Memory, _ = s.memory(regs[0])
+// Scope is the scope of Frames[frame] of a chain. A chain of nil, or one that was not walked, has the kernel's variables alone. It
+// reads the machine when it is asked: after a kernel has lived on, memory may hold something else.
+func (s *Scene) Scope(c *Chain, frame int) *FrameScope {
+	f := &FrameScope{scene: s, mem: noMemory{}}
+	for _, regs := range s.deathRegs() {
+		f.mem, _ = s.memory(regs)
+		f.gsBase = regs.GSBase
+		break
 	}
-	if mem := s.kernelMemory(); mem != nil {
-		sc.Memory = fallback{sc.Memory, mem}
+	if image := s.kernelMemory(); image != nil {
+		f.mem, f.file = fallback{f.mem, image}, s.Kernel.File
 	}
-	return sc
+	if c == nil || c.acts == nil || f.file == nil || frame < 0 || frame >= len(c.Frames) {
+		return f
+	}
+	f.mem, f.gsBase = fallback{c.acts.s.mem, f.mem}, c.Regs.GSBase
+	f.locals = make(map[string]value.Value)
+	for _, v := range c.Variables(frame, true) {
+		f.locals[v.Name] = v.Value // of two of one name the inner block's
+	}
+	if file, at := c.acts.s.fileAt(uint64(c.Frames[frame].PC)); file != nil {
+		f.file, f.anchor = file, at
+	}
+	return f
+}
+
+// scope is that of the frame at fault. It is to be called after Examine.
+func (s *Scene) scope() *FrameScope {
+	switch d := &s.death; {
+	case d.scope != nil:
+		return d.scope
+	case d.finding != nil:
+		return s.Scope(d.chain, d.finding.Frame)
+	}
+	return s.Scope(nil, 0)
 }
 
 // noMemory is the memory of a machine of which nothing is known.
@@ -40,48 +71,107 @@ func (noMemory) ReadMemory(_ []byte, addr uint64) (int, error) {
 
 var errNoKernel = errors.New("the kernel was not found in the guest's memory")
 
-// Variable finds a local variable of the frame at fault, or a global one. Of a per-CPU variable it is that of the vCPU that died.
-func (sc scope) Variable(name string) (value.Value, bool, error) {
-	if sc.local != nil {
-		if v, ok, err := sc.local(name); ok || err != nil {
+// ReadMemory reads through the vCPU's page tables, and where these fail from the kernel's place in RAM.
+func (f *FrameScope) ReadMemory(p []byte, addr uint64) (int, error) { return f.mem.ReadMemory(p, addr) }
+
+// Variable finds a local, an argument, a variable or function of the kernel, or one of its page flags (PG_head).
+func (f *FrameScope) Variable(name string) (value.Value, bool, error) {
+	if v, ok := f.locals[name]; ok {
+		return v, true, nil
+	}
+	if f.file == nil {
+		return value.Value{}, false, errNoKernel
+	}
+	if v, ok := f.enumerator(name); ok {
+		return v, true, nil
+	}
+	if f.file != f.scene.Kernel.File {
+		if v, ok, err := f.global(f.file, name); ok || err != nil {
 			return v, ok, err
 		}
 	}
-	s := sc.scene
-	if s.Kernel == nil || s.Placement == nil {
-		return value.Value{}, false, errNoKernel
-	}
-	if sym, ok := s.Kernel.Symbol(name); !ok || sym.Func {
-		return value.Value{}, false, nil
-	}
-	link, t, err := s.Kernel.Global(name)
-	if err != nil {
-		return value.Value{}, false, err
-	}
-	v := value.Value{Type: t, Addr: s.Placement.Run(uint64(link)), HasAddr: true}
-	if s.Kernel.PerCPU(link) {
-		regs := s.deathRegs()
-		if len(regs) == 0 || regs[0].GSBase>>63 == 0 {
-			return value.Value{}, false, errors.New("per-CPU variable " + name + ": the vCPU's area is not known")
-		}
-		text, _ := s.Kernel.Symbol("__per_cpu_start") // 0 before 6.15: what is linked there is an offset
-		v.Addr = regs[0].GSBase + uint64(link-text.Addr)
-	}
-	return v, true, nil
+	return f.global(f.scene.Kernel.File, name)
 }
 
-// Type finds a type by its C name.
-func (sc scope) Type(name string) (dwarf.Type, error) {
-	if sc.scene.Kernel == nil {
+// global is a variable or a function of a file.
+func (f *FrameScope) global(file *vmlinux.File, name string) (value.Value, bool, error) {
+	sym, ok := file.Symbol(name)
+	if !ok {
+		return value.Value{}, false, nil
+	}
+	if file.IsText(sym.Addr) {
+		return value.Value{Type: &dwarf.FuncType{}, Addr: f.run(file, sym.Addr), HasAddr: true}, true, nil
+	}
+	link, typ, err := file.Global(name)
+	if err != nil {
+		return value.Value{}, false, fmt.Errorf("its type is not known: %w", err)
+	}
+	if file.PerCPU(link) {
+		if f.gsBase>>63 == 0 { // not yet, or user space's
+			return value.Value{Type: typ, Err: errPerCPU}, true, nil
+		}
+		start, _ := file.Symbol("__per_cpu_start") // 0 before 6.15: what is linked there is an offset
+		return value.Value{Type: typ, Addr: f.gsBase + uint64(link-start.Addr), HasAddr: true}, true, nil
+	}
+	return value.Value{Type: typ, Addr: f.run(file, link), HasAddr: true}, true, nil
+}
+
+// run is the run-time address of a link address. A module is linked where it runs.
+func (f *FrameScope) run(file *vmlinux.File, link vmlinux.Addr) uint64 {
+	if file != f.scene.Kernel.File {
+		return uint64(link)
+	}
+	return f.scene.Placement.Run(uint64(link))
+}
+
+// enumerator finds a constant of the enums that page flags are tested with. Others cannot be found by name: DWARF has no index of
+// enumerators.
+func (f *FrameScope) enumerator(name string) (value.Value, bool) {
+	enum := ""
+	switch {
+	case strings.HasPrefix(name, "PG_"):
+		enum = "enum pageflags"
+	case strings.HasPrefix(name, "PGTY_"):
+		enum = "enum pagetype"
+	default:
+		return value.Value{}, false
+	}
+	typ, err := f.Type(enum)
+	if err != nil {
+		return value.Value{}, false
+	}
+	e, ok := value.Resolve(typ).(*dwarf.EnumType)
+	if !ok {
+		return value.Value{}, false
+	}
+	for _, c := range e.Val {
+		if c.Name == name {
+			return value.Value{Type: typ, Bytes: []byte{byte(c.Val), byte(c.Val >> 8), byte(c.Val >> 16), byte(c.Val >> 24)}}, true
+		}
+	}
+	return value.Value{}, false
+}
+
+// Type finds a type by its C name, first in the unit of the function.
+func (f *FrameScope) Type(name string) (dwarf.Type, error) {
+	if f.file == nil {
 		return nil, errNoKernel
 	}
-	return sc.scene.Kernel.Type(sc.anchor, name)
+	t, err := f.file.Type(f.anchor, name)
+	if err != nil && f.file != f.scene.Kernel.File {
+		return f.scene.Kernel.Type(0, name)
+	}
+	return t, err
 }
 
 // Complete gives a declared structure its members.
-func (sc scope) Complete(t dwarf.Type) (dwarf.Type, error) {
-	if sc.scene.Kernel == nil {
+func (f *FrameScope) Complete(t dwarf.Type) (dwarf.Type, error) {
+	if f.file == nil {
 		return t, errNoKernel
 	}
-	return sc.scene.Kernel.Complete(t)
+	full, err := f.file.Complete(t)
+	if err != nil && f.file != f.scene.Kernel.File {
+		return f.scene.Kernel.Complete(t)
+	}
+	return full, err
 }

@@ -88,6 +88,33 @@ func (t *text) bug(r *verdict.Result) {
 			from = t.style.dim("     <- " + Clean(a.Patch, 0))
 		}
 		t.line("  %s%s", Clean(a.Text, 0), from)
+		t.condition(a)
+	}
+	if c.Page != nil {
+		t.line("  %s", Clean(c.Page.Text, 0))
+	}
+}
+
+// maxConditionValue is the longest value of a condition in the text report; the JSON has all of it.
+const maxConditionValue = 100
+
+// condition shows what the condition read, a line each. What only led to another object stands with it.
+func (t *text) condition(a *verdict.Assertion) {
+	through := ""
+	for _, v := range a.Values {
+		s := Clean(v.Expression, 80) + " = " + Clean(v.Value, maxConditionValue)
+		if v.ByLog {
+			s += " (by the kernel's own dump of it in the log)"
+		}
+		if v.Through {
+			through += ", " + s
+			continue
+		}
+		t.line("    %s%s", s, t.style.dim(through))
+		through = ""
+	}
+	if through != "" {
+		t.line("    %s", t.style.dim(strings.TrimPrefix(through, ", ")))
 	}
 }
 

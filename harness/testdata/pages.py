@@ -20,11 +20,12 @@ for z in range(nzones):
                     buddy[page.value_()] = order
             except drgn.FaultError:
                 pass
+try:
+    pgty_slab = p["PGTY_slab"].value_()
+except KeyError: # before 6.11 it is a flag
+    pgty_slab = None
 def slab(page):
-    try:
-        return PageSlab(page)
-    except KeyError:
-        return (page.page_type.value_() >> 24) == p["PGTY_slab"].value_()
+    return PageSlab(page) if pgty_slab is None else (page.page_type.value_() >> 24) == pgty_slab
 kinds = {}
 def zone(pfn):
     for z in range(nzones):

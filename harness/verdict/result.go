@@ -53,6 +53,7 @@ type Cause struct {
 	Exception   *Exception   `json:"exception,omitempty"`
 	Bug         *BugSite     `json:"bug,omitempty"`
 	Assertion   *Assertion   `json:"assertion,omitempty"`
+	Page        *Page        `json:"page,omitempty"`        // that the code at fault worked on
 	Instruction string       `json:"instruction,omitempty"` // GNU syntax
 	Access      string       `json:"access,omitempty"`      // "write to 0x30: rdi=0x0 + 0x30"
 	Source      []SourceLine `json:"source,omitempty"`      // around the place that called the code at fault
@@ -78,10 +79,47 @@ type BugSite struct {
 	Text    string `json:"text"`
 }
 
-// Assertion is the source text of the condition that failed, and the patch that put it there.
+// Assertion is the source text of the condition that failed, what it read, and the patch that put it there.
 type Assertion struct {
 	Text  string `json:"text"`
 	Patch string `json:"patch,omitempty"`
+	// Macro is what asserts, VM_BUG_ON_PGFLAGS; Condition is its condition as it is written, or for BUG() and WARN_ON(1) that of the if
+	// around it.
+	Macro     string `json:"macro,omitempty"`
+	Condition string `json:"condition,omitempty"`
+	// Result is what the condition comes to with the values as they are at the stop; empty where it cannot be computed.
+	Result string           `json:"result,omitempty"`
+	Values []ConditionValue `json:"values,omitempty"`
+}
+
+// ConditionValue is an object that a condition reads.
+type ConditionValue struct {
+	Expression string `json:"expression"`
+	Type       string `json:"type,omitempty"`
+	Value      string `json:"value"`             // C text
+	Address    Hex    `json:"address,omitempty"` // 0 when it is in no memory
+	Size       int    `json:"size,omitempty"`    // bytes at Address
+	Through    bool   `json:"through,omitempty"` // read only to find another object
+	Derived    bool   `json:"derived,omitempty"` // the source says it by a macro or a function
+	ByLog      bool   `json:"by_log,omitempty"`  // the debug information has no value of it, the kernel's own log had
+}
+
+// Page is a struct page, decoded.
+type Page struct {
+	Variable  string   `json:"variable"` // that points to it
+	Function  string   `json:"function"` // whose variable that is
+	Address   Hex      `json:"address"`
+	PFN       Hex      `json:"pfn"`
+	RefCount  int      `json:"refcount"`
+	MapCount  int      `json:"mapcount"` // _mapcount as it is: -1 for a page that is not mapped
+	Flags     Hex      `json:"flags"`
+	FlagNames []string `json:"flag_names,omitempty"`
+	Zone      string   `json:"zone,omitempty"`
+	Node      *int     `json:"node,omitempty"`
+	Type      string   `json:"type,omitempty"`   // buddy, slab...
+	Head      Hex      `json:"head,omitempty"`   // of a compound page
+	Text      string   `json:"text"`             // all of it, in one line
+	ByLog     bool     `json:"by_log,omitempty"` // the variable has no value: which page it is says the kernel's own dump of it in the log
 }
 
 // SourceLine is a line of a source file as it was built.
