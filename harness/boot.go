@@ -360,7 +360,7 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 	switch h.Symbol {
 	case "early_fixup_exception": // it goes on to its halt, as a rule; the files that its chain needs are read meanwhile
 		scene := b.scene(watch.Stop{})
-		b.kernel.Go(func() { scene.ChainOf(h.CPU, h.Regs) })
+		b.kernel.Go(func() { scene.Rehearse(h.CPU, h.Regs) })
 	case "oops_begin", "panic":
 		if b.first != nil {
 			return nil
@@ -375,7 +375,7 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 	case "__warn":
 		if b.plan.Observer == nil && len(b.warned) < maxWarned {
 			scene := b.scene(watch.Stop{})
-			b.warned = append(b.warned, scene.ChainOf(h.CPU, h.Regs))
+			b.warned = append(b.warned, scene.WarnedOf(h.CPU, h.Regs))
 		}
 	}
 	return nil

@@ -54,6 +54,7 @@ type Chain struct {
 	Undeliverable string
 
 	acts *activations // nil: the chain was not walked
+	told *told        // nil: not yet
 }
 
 // Trap is an exception frame in a chain: Frames[Index] is the first frame of the code it interrupted.

@@ -248,14 +248,10 @@ func (s *Scene) cause(e *Evidence, c *Chain, f *Finding) *verdict.Cause {
 	case f.Class == verdict.TripleFault: // frozen at the instruction that reset the machine
 		s.instruction(out, &Trap{PC: c.Regs.RIP, Regs: c.Regs})
 	}
-	if out.Bug != nil && out.Bug.File != "" {
-		s.assertion(out, &failure{log: e.Log, chain: c, frame: f.Frame, file: out.Bug.File, line: out.Bug.Line})
-	} else if fr.File != "" && !fr.Outside {
-		s.assertion(out, &failure{log: e.Log, chain: c, frame: f.Frame, file: fr.File, line: fr.Line})
+	if c.told == nil || c.told.frame != f.Frame {
+		s.tell(e.Log, c, f)
 	}
-	if out.Page == nil {
-		out.Page = s.pageOf(c, f.Frame)
-	}
+	out.Assertion, out.Page, s.death.scope = c.told.assertion, c.told.page, c.told.scope
 	s.excerpt(out, c, f.Frame)
 	return out
 }

@@ -3,17 +3,78 @@ package autopsy
 import (
 	"encoding/binary"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"kcatch/gdb/amd64"
 	"kcatch/gdb/linux"
 	"kcatch/gdb/value"
 	"kcatch/harness/verdict"
 )
 
+// told is what the source and memory say of a frame at fault. Memory is read when the chain is: a kernel that lives on changes it.
+type told struct {
+	frame     int
+	assertion *verdict.Assertion
+	page      *verdict.Page
+	scope     *FrameScope
+}
+
+// tellDeath tells of the death that the chains show, if they show one.
+func (s *Scene) tellDeath(e *Evidence) {
+	f := exception(e)
+	if f == nil {
+		f = panicked(e)
+	}
+	if f == nil {
+		return
+	}
+	for i := range e.Chains {
+		if c := &e.Chains[i]; c.CPU == f.CPU {
+			s.tell(nil, c, f)
+		}
+	}
+}
+
+// WarnedOf is the backtrace of a vCPU that stands in __warn() with these registers.
+func (s *Scene) WarnedOf(cpu int, regs amd64.Registers) Chain {
+	c := s.ChainOf(cpu, regs)
+	if slices.Contains(s.FailOn, verdict.Warn) {
+		s.tell(nil, &c, warned(&c))
+	}
+	return c
+}
+
+// Rehearse does what an early exception of a vCPU with these registers will ask for, so that the files are read by then.
+func (s *Scene) Rehearse(cpu int, regs amd64.Registers) {
+	s.tellDeath(&Evidence{Chains: []Chain{s.ChainOf(cpu, regs)}})
+}
+
+// tell finds out what failed at f.Frame of a chain. log is the log if it has been read.
+func (s *Scene) tell(log []linux.Record, c *Chain, f *Finding) {
+	if f == nil || f.Frame < 0 || f.Frame >= len(c.Frames) {
+		return
+	}
+	c.told = &told{frame: f.Frame}
+	fr := &c.Frames[f.Frame]
+	at := &failure{log: log, chain: c, frame: f.Frame, file: fr.File, line: fr.Line}
+	if t := f.Trap; t != nil && t.Bug != nil && t.Bug.File != "" {
+		at.file, at.line = t.Bug.File, t.Bug.Line
+	} else if fr.Outside {
+		at.file = ""
+	}
+	if at.file != "" {
+		s.assertion(c.told, at)
+	}
+	if c.told.page == nil {
+		c.told.page = s.pageOf(c, f.Frame)
+	}
+}
+
 // failure is an assertion that failed in a frame.
 type failure struct {
-	log   []linux.Record
+	log   []linux.Record // nil: not read yet
 	chain *Chain
 	frame int
 	file  string
@@ -25,7 +86,7 @@ type failure struct {
 }
 
 // assertion finds the condition that failed in the source, the patch that put it there, and what it read.
-func (s *Scene) assertion(out *verdict.Cause, f *failure) {
+func (s *Scene) assertion(out *told, f *failure) {
 	if s.Source == nil {
 		return
 	}
@@ -52,16 +113,20 @@ func (s *Scene) assertion(out *verdict.Cause, f *failure) {
 	if patch == "" && s.Patched != nil {
 		patch = s.Patched(f.file, found.Text)
 	}
-	out.Assertion = &verdict.Assertion{Text: found.Text, Patch: patch, Macro: found.Macro, Condition: found.Condition}
+	out.assertion = &verdict.Assertion{Text: found.Text, Patch: patch, Macro: found.Macro, Condition: found.Condition}
+	if s.kernelMemory() == nil {
+		return
+	}
 	f.scope = s.Scope(f.chain, f.frame)
-	s.death.scope = f.scope
+	out.scope = f.scope
 	given := f.given(s)
-	out.Assertion.Values, out.Assertion.Result = f.values(s)
-	if given != 0 {
-		if out.Page = s.pageOf(f.chain, f.frame); out.Page == nil {
-			if out.Page = s.page(f.chain, given); out.Page != nil {
-				out.Page.Variable, out.Page.Function, out.Page.ByLog = f.args[1], out.Function, true
-			}
+	out.assertion.Values, out.assertion.Result = f.values(s)
+	if given == 0 || f.chain.acts == nil {
+		return
+	}
+	if out.page = s.pageOf(f.chain, f.frame); out.page == nil {
+		if out.page = s.page(f.chain, given); out.page != nil {
+			out.page.Variable, out.page.Function, out.page.ByLog = f.args[1], f.chain.Frames[f.frame].Function, true
 		}
 	}
 }
@@ -98,6 +163,11 @@ func (f *failure) given(s *Scene) uint64 {
 	if len(f.args) < 2 || !strings.HasPrefix(f.Macro, "VM_") {
 		return 0
 	}
+	if f.log == nil {
+		if ring, ok := s.Kernel.Log(s.kernelMemory(), *s.Placement); ok {
+			f.log, _ = ring.Records(lastRecords)
+		}
+	}
 	pfn, ok := dumped(f.log, f.line)
 	layout, err := s.Kernel.PageLayout()
 	if !ok || err != nil {
@@ -120,15 +190,19 @@ func (f *failure) given(s *Scene) uint64 {
 	return addr
 }
 
+// lastRecords is how many records of the log are looked at for what came just before the trap.
+const lastRecords = 64
+
 // dumpedPFN finds the pfn in the first line of dump_page (mm/debug.c), 6.1's and 6.12's:
 //
 //	page:(____ptrval____) refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x0
 //	page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x0
 var dumpedPFN = regexp.MustCompile(`^page:\S* ?refcount:-?\d+ mapcount:-?\d+ .*\bpfn:0x([0-9a-f]{1,16})$`)
 
-// dumped is the pfn of the page that the kernel dumped last, if the BUG or the WARNING of this line is what followed.
+// dumped is the pfn of the page that the kernel dumped last, if that belongs to the trap of this line: the kernel has reported no other one
+// since, or this one. A WARNING is reported only after the place where its chain is read.
 func dumped(log []linux.Record, line int) (pfn uint64, ok bool) {
-	const longest, after = 16, 4 // records of one dump; those after it up to the trap's
+	const longest = 16 // records of one dump
 	at := -1
 	for i := len(log) - 1; i >= 0 && at < 0; i-- {
 		if strings.HasPrefix(log[i].Text, "page dumped because: ") {
@@ -138,14 +212,19 @@ func dumped(log []linux.Record, line int) (pfn uint64, ok bool) {
 	if at < 0 {
 		return 0, false
 	}
-	trap := "kernel BUG at "
-	for _, r := range log[at:min(len(log), at+1+after)] {
-		if i := strings.Index(r.Text, trap); i >= 0 && strings.Contains(r.Text[i:], ":"+strconv.Itoa(line)+"!") || strings.Contains(r.Text, "WARNING: CPU") {
-			ok = true
+	for _, r := range log[at+1:] {
+		if _, bug, is := strings.Cut(r.Text, "kernel BUG at "); is {
+			if !strings.HasSuffix(strings.TrimSpace(bug), ":"+strconv.Itoa(line)+"!") {
+				return 0, false
+			}
+			break
 		}
-	}
-	if !ok {
-		return 0, false
+		if i := strings.Index(r.Text, "WARNING: CPU"); i >= 0 {
+			if !strings.Contains(r.Text[i:], ":"+strconv.Itoa(line)+" ") {
+				return 0, false
+			}
+			break
+		}
 	}
 	for i := at; i >= max(0, at-longest); i-- {
 		if m := dumpedPFN.FindStringSubmatch(strings.TrimSpace(log[i].Text)); m != nil {

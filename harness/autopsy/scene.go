@@ -100,6 +100,9 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 		e.Kernel.read(s, mem)
 		e.Initcall = s.initcall(e)
 	}
+	if s.First == nil {
+		s.tellDeath(e)
+	}
 	return e, nil
 }
 
