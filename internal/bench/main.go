@@ -18,6 +18,8 @@
 //	gdb       "gdb -batch -ex 'hbreak early_fixup_exception' -ex c -ex bt" on the same vmlinux under QEMU, by PVH: a
 //	          breakpoint by name needs a run without a slide, which is why it stands beside pvh and not beside bzimage.
 //	          QEMU and gdb are started at once; the time is until gdb has printed its backtrace and ended.
+//	survey    a kernel that boots, from power-on to init by the result's own timing: "kcatch boot", "kcatch survey", and a survey
+//	          with a breakpoint that is passed a thousand times; what that costs is shared among its stops.
 //	memory    kcatch's own peak resident set (VmHWM), for both kinds of boot.
 //
 // Bare QEMU is the command line that kcatch prints for a person: the same machine, kernel, initramfs and command line,
@@ -79,6 +81,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"open", (*bench).open}, {"bzimage", (*bench).bzImage}, {"pvh", (*bench).pvh}, {"gdb", (*bench).gdb}, {"memory", (*bench).memory},
+	{"survey", (*bench).survey},
 }
 
 func names() []string {
