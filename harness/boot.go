@@ -214,6 +214,7 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "" || b.plan.Workload != "",
 		Ticks: b.ticks, Early: b.endExceptionLog, Points: b.points,
 	}
+	in.Talks = b.plan.Workload != "" && b.plan.Run == ""
 	if b.kernel != nil {
 		in.Symbols = b.kernel
 		b.kernel.Warm() // while the guest boots

@@ -106,7 +106,7 @@ func panicOver(w *watch, now time.Time) (Stop, bool) {
 // reporting is no progress.
 func stuck(w *watch, now time.Time) (Stop, bool) {
 	quiet := now.Sub(w.since.at)
-	if quiet < w.in.Quiet || w.marker {
+	if quiet < w.in.Quiet || w.marker && !w.in.Talks {
 		return Stop{}, false // user space may be silent for as long as it likes
 	}
 	if !idle(w.cpus) && (w.in.Machine.CPUTime()-w.since.cpu < w.in.Quiet/2 || !w.since.circles()) {

@@ -101,8 +101,10 @@ type Input struct {
 	Until string
 	// Marker is the text that our init prints. With Linger the boot goes on after it, to the guest's own shutdown.
 	// Without a marker (another init) the kernel's own word and a vCPU in ring 3 must do.
-	Marker  string
-	Linger  bool
+	Marker string
+	Linger bool
+	// Talks says that what the guest runs after the marker writes to the log more often than Quiet: silence is a hang there too.
+	Talks   bool
 	Timeout time.Duration
 	// Quiet is how long a boot may show no progress before it is a hang; zero is the default of 48 s.
 	Quiet time.Duration

@@ -318,12 +318,12 @@ static void thp(void)
 {
 	const ulong size = 2 * HUGE;
 	char *p = aligned(size);
-	long was = value("/proc/vmstat", "thp_fault_alloc ");
+	long was = value("/proc/vmstat", "thp_fault_alloc "), fell = value("/proc/vmstat", "thp_fault_fallback ");
 
 	advise(p, size, MADV_HUGEPAGE, "MADV_HUGEPAGE");
 	fill(p, size, 1);
 	if (was >= 0 && value("/proc/vmstat", "thp_fault_alloc ") == was)
-		done(1, "no huge page at the fault", 0);
+		done(value("/proc/vmstat", "thp_fault_fallback ") > fell ? ABSENT : 1, "no huge page at the fault", 0);
 	cow(p, size, "a huge page changed over a fork");
 	advise(p + 8 * PAGE, 8 * PAGE, MADV_DONTNEED, "MADV_DONTNEED");
 	if (p[8 * PAGE])
@@ -461,36 +461,39 @@ static void migrate(void)
 }
 
 /*
- * Takes memory until a tenth of it is available, at most 512 MiB. What is then free it puts the watermarks above, so that
- * kswapd has to run, but not so high that an allocation fails: nothing here is for the OOM killer, and should one come, this
- * program offers itself. The script puts the watermarks back.
+ * Takes memory, at most 512 MiB, until kswapd has run. The script has put the low watermark a tenth of memory above the
+ * minimum, so that this comes well before an allocation has to wait, or the OOM killer has to come; should it come all the
+ * same, this program offers itself. With more memory than that kswapd has nothing to do.
  */
 static void pressure(void)
 {
-	const long reserve = value("/proc/meminfo", "MemTotal") / 10, limit = 512;
-	long left = value("/proc/meminfo", "MemAvailable"), was = value("/proc/vmstat", "pageoutrun ");
+	const long total = value("/proc/meminfo", "MemTotal");
+	const long was = value("/proc/vmstat", "pageoutrun "); /* -1 without CONFIG_VM_EVENT_COUNTERS */
 
-	if (left < 0)
-		done(ABSENT, "MemAvailable in /proc/meminfo", 0);
+	if (total < 0)
+		done(ABSENT, "/proc/meminfo", 0);
 	put("/proc/self/oom_score_adj", "1000\n");
-	for (long i = 0; i < limit && left > reserve + 4096; i++) {
-		fill(map(4 * MB, MAP_PRIVATE | MAP_ANON, -1), 4 * MB, (char)i);
-		i += 3;
-		left = value("/proc/meminfo", "MemAvailable");
+	for (int taken = 0; taken < 512 && value("/proc/vmstat", "pageoutrun ") == was; taken++) {
+		long left = value("/proc/meminfo", "MemFree");
+
+		if (left < (was < 0 ? total / 10 : total / 20))
+			break;
+		if (left > total / 4) {
+			fill(map(4 * MB, MAP_PRIVATE | MAP_ANON, -1), 4 * MB, 0);
+			taken += 3;
+			continue;
+		}
+		fill(map(MB, MAP_PRIVATE | MAP_ANON, -1), MB, 0);
+		rest(1);
 	}
-	put("/proc/sys/vm/min_free_kbytes", decimal(value("/proc/meminfo", "MemFree") * 9 / 10));
-	fill(map(2 * MB, MAP_PRIVATE | MAP_ANON, -1), 2 * MB, 0);
 	/* Processes more, and page tables and slabs for them, while there is little left. */
 	for (int i = 0; i < 8; i++) {
 		if (child())
 			leave(0);
 		reap();
 	}
-	for (int i = 0; was >= 0 && value("/proc/vmstat", "pageoutrun ") == was; i++) {
-		if (i == 50)
-			done(1, "kswapd did not run in 50 waits of 20 ms", 0);
-		rest(20);
-	}
+	if (was >= 0 && value("/proc/vmstat", "pageoutrun ") == was)
+		done(total > 600 * 1024 ? ABSENT : 1, "kswapd did not run", 0);
 }
 
 static void begin(long *sp)

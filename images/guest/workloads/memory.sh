@@ -70,7 +70,12 @@ step() {
 		d=$(disk 0) || absent 'no RAM disk to swap to'
 		mkswap $d >/dev/null && swapon $d
 		;;
-	anon | sockets | thp | compaction | migrate)
+	thp)
+		# Below 512 MB the kernel does not use huge pages unless it is told to (hugepage_init, mm/huge_memory.c).
+		knob /sys/kernel/mm/transparent_hugepage/enabled madvise
+		exercise thp
+		;;
+	anon | sockets | compaction | migrate)
 		exercise $1
 		;;
 	mapped | pipes)
@@ -107,11 +112,12 @@ step() {
 		return $status
 		;;
 	pressure)
-		min=/proc/sys/vm/min_free_kbytes
-		was=$(cat $min 2>/dev/null)
+		scale=/proc/sys/vm/watermark_scale_factor
+		was=$(cat $scale 2>/dev/null)
+		knob $scale 1000
 		(exercise pressure)
 		status=$?
-		[ "$was" ] && knob $min $was
+		[ "$was" ] && knob $scale $was
 		return $status
 		;;
 	hotplug)
