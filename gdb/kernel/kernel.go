@@ -14,6 +14,7 @@ import (
 	"kcatch/gdb/guest"
 	"kcatch/gdb/linux"
 	"kcatch/gdb/unwind"
+	"kcatch/gdb/value"
 	"kcatch/gdb/vmlinux"
 )
 
@@ -29,6 +30,7 @@ type Kernel struct {
 	warm warming
 
 	pages   func() (linux.PageLayout, error)
+	flags   map[string]func() []value.Flag // by typedef
 	modules moduleCache
 }
 
@@ -61,6 +63,10 @@ func of(f *vmlinux.File) *Kernel {
 		return layout
 	})
 	k.pages = sync.OnceValues(func() (linux.PageLayout, error) { return linux.PageLayoutOf(f) })
+	k.flags = make(map[string]func() []value.Flag)
+	for typedef, table := range flagTables {
+		k.flags[typedef] = sync.OnceValue(func() []value.Flag { return linux.FlagNamesOf(f, table) })
+	}
 	k.bugs = sync.OnceValues(func() (linux.BugTable, bool) { return linux.BugTableOf(f) })
 	probe, err := guest.File{File: f}.Probe()
 	k.probe, k.findable = probe, err == nil
@@ -117,6 +123,17 @@ func (k *Kernel) LogNow(mem linux.Memory, p guest.Placement) (ring linux.Ring, o
 
 // PageLayout is the layout of struct page, read once.
 func (k *Kernel) PageLayout() (linux.PageLayout, error) { return k.pages() }
+
+// flagTables are the tables of the kernel that name the bits of a typedef.
+var flagTables = map[string]string{"gfp_t": "gfpflag_names", "vm_flags_t": "vmaflag_names"}
+
+// Flags names the bits of a typedef, as the kernel itself prints them (%pGg, %pGv); nil for one whose bits have no names.
+func (k *Kernel) Flags(typedef string) []value.Flag {
+	if names, ok := k.flags[typedef]; ok {
+		return names()
+	}
+	return nil
+}
 
 // Bug finds the bug table's entry for the trap instruction at a link address, in the file's own table. Modules have
 // tables of their own, which are not in the file.

@@ -147,7 +147,7 @@ func (p *program) gdb(t *testing.T, expressions []string) []string {
 	t.Helper()
 	gdb, err := exec.LookPath("gdb")
 	fixtures.Need(t, err == nil, "gdb", "apt-get install gdb")
-	args := []string{"-batch", "-nx", "-ex", "set print symbol on", "-ex", "set print null-stop on", "-ex", "set print repeats 2", "-ex", "set width 0"}
+	args := []string{"-batch", "-nx", "-ex", "set print symbol on", "-ex", "set print null-stop on", "-ex", "set print repeats 2", "-ex", "set print elements 128", "-ex", "set width 0"}
 	for _, e := range expressions {
 		args = append(args, "-ex", "output "+e, "-ex", `echo \n`)
 	}

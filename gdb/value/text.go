@@ -60,6 +60,9 @@ func (v Value) Text(o TextOptions) string {
 		return "<optimized out>"
 	case v.Err != nil:
 		return fit("<"+cannot(v.Err)+">", p.limit)
+	case v.unbounded() && o.Memory != nil:
+		p.string(v.Addr)
+		return fit(strings.TrimPrefix(p.b.String(), " "), p.limit)
 	case v.BitSize > 0:
 		n, ok := v.bits()
 		if !ok {
@@ -70,6 +73,12 @@ func (v Value) Text(o TextOptions) string {
 		p.object(v.Type, v.Bytes, "", 0)
 	}
 	return fit(p.b.String(), p.limit)
+}
+
+// unbounded reports whether a value is an array of char whose length the debug information does not say: char linux_banner[].
+func (v Value) unbounded() bool {
+	a, ok := Resolve(v.Type).(*dwarf.ArrayType)
+	return ok && a.Count <= 0 && isChar(a.Type) && v.HasAddr
 }
 
 // cannot is the text of an error in a value: one line, which begins with "cannot".

@@ -212,7 +212,8 @@ func evaluate(scope vmlinux.Scope, frame *value.Frame) []Variable {
 
 // textOptions is how values of this machine are shown.
 func (s *symbolizer) textOptions(o ValueOptions) value.TextOptions {
-	return value.TextOptions{Depth: o.Depth, Memory: s.mem, Name: s.name, Complete: s.file.Complete, Limit: maxValueText}
+	return value.TextOptions{Depth: o.Depth, Memory: s.mem, Name: s.name, Complete: s.file.Complete,
+		Flags: s.file.Flags, Limit: maxValueText}
 }
 
 // name names a run-time address of the kernel's or a module's code, or of the kernel's data.

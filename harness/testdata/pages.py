@@ -9,7 +9,10 @@ p.set_core_dump(sys.argv[1])
 p.load_debug_info([sys.argv[2]])
 size = drgn.sizeof(p.type("struct page"))
 buddy = {}
-zones = p["contig_page_data"].node_zones
+try:
+    zones = p["contig_page_data"].node_zones
+except KeyError: # CONFIG_NUMA
+    zones = p["node_data"][0].node_zones
 nzones = len(zones)
 for z in range(nzones):
     areas = zones[z].free_area
