@@ -21,6 +21,8 @@ type TextOptions struct {
 	Flags func(typedef string) []Flag
 	// Complete gives a structure that is only declared its members, as [Scope] has it; nil: it stays opaque.
 	Complete func(dwarf.Type) (dwarf.Type, error)
+	// Member is the name of the variable or member that the value is, which tells bits from counts; "" is not known.
+	Member string
 	// Limit bounds the text in bytes; 0 is DefaultLimit. What is cut ends in "...".
 	Limit int
 }
@@ -68,9 +70,9 @@ func (v Value) Text(o TextOptions) string {
 		if !ok {
 			return "<not known>"
 		}
-		p.number(v.Type, n, "")
+		p.number(v.Type, n, o.Member)
 	default:
-		p.object(v.Type, v.Bytes, "", 0)
+		p.object(v.Type, v.Bytes, o.Member, 0)
 	}
 	return fit(p.b.String(), p.limit)
 }

@@ -111,6 +111,8 @@ func TestTextOptions(t *testing.T) {
 		{"(void *)-517L", value.TextOptions{}, "ERR_PTR(-EPROBE_DEFER)"},
 		{"object.same", value.TextOptions{Limit: 20}, "{0 <repeats 3 tim..."},
 		{"pages[2].flags", value.TextOptions{Limit: 2}, "..."},
+		{"pages[0].flags", value.TextOptions{}, "4096"},
+		{"pages[0].flags", value.TextOptions{Member: "flags"}, "0x1000"},
 	} {
 		e, err := value.Parse(tc.text)
 		if err != nil {

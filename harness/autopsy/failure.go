@@ -143,6 +143,7 @@ func (f *failure) values(s *Scene) (values []verdict.ConditionValue, result stri
 	text := s.textOptions(f.chain)
 	written := strings.ReplaceAll(f.Condition, " ", "")
 	for _, r := range e.Reads(f.scope) {
+		text.Member = r.Text[strings.LastIndexAny(r.Text, ".>")+1:]
 		v := verdict.ConditionValue{Expression: r.Text, Type: value.TypeName(r.Value.Type), Value: r.Value.Text(text), Through: r.Through,
 			Derived: !strings.Contains(written, strings.ReplaceAll(r.Text, " ", "")), ByLog: f.scope.byLog == r.Text && r.Text != ""}
 		if r.Value.HasAddr {
@@ -150,6 +151,7 @@ func (f *failure) values(s *Scene) (values []verdict.ConditionValue, result stri
 		}
 		values = append(values, v)
 	}
+	text.Member = ""
 	if v, err := e.Eval(f.scope); err == nil {
 		result = v.Text(text)
 	}

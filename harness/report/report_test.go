@@ -93,8 +93,10 @@ func death() *verdict.Result {
 		Summary: "early-exception: #UD in f()  include/linux/f.h:503", Blame: "kernel",
 		Details: []string{"setup_arch (start_kernel), 57ms after power-on"},
 		Cause: &verdict.Cause{Function: "f", File: "include/linux/f.h", Line: 503, Exception: e,
-			Bug:       &verdict.BugSite{File: "include/linux/f.h", Line: 503, Text: "kernel BUG at include/linux/f.h:503!"},
-			Assertion: &verdict.Assertion{Text: "BUG_ON(x)", Patch: "p"}, SourceFile: "mm/g.c",
+			Bug: &verdict.BugSite{File: "include/linux/f.h", Line: 503, Text: "kernel BUG at include/linux/f.h:503!"},
+			Assertion: &verdict.Assertion{Text: "BUG_ON(x)", Patch: "p", Values: []verdict.ConditionValue{{Expression: "page", Value: "0x10", Through: true, ByLog: true},
+				{Expression: "page->x", Value: "\"\x1b[31m\""}, {Expression: "tail", Value: "NULL", Through: true}}},
+			Page: &verdict.Page{Text: "page 0x10: pfn\x1b 0x0"}, SourceFile: "mm/g.c",
 			Source: []verdict.SourceLine{{Line: 7, Text: "\tbefore();"}, {Line: 8, Text: "\tf(\x1b[2J);", Here: true}}},
 		CPUs: []verdict.CPU{{CPU: 0, State: "halted", Frames: []verdict.Frame{
 			{Function: "die", PC: 1, FoundBy: "registers", File: "a.c", Line: 1},
@@ -134,6 +136,7 @@ func TestTextShowsTheDeath(t *testing.T) {
 		"BAD  early-exception  #UD in f()  include/linux/f.h:503\n", "kernel BUG at include/linux/f.h:503!", "BUG_ON(x)     <- p",
 		" ──  exception #UD (6)", "◀ here", "guess", "0xffffffff81000000", "      8 > ", "note: a note", "sh /a/qemu.sh",
 		"WARNING at x.c:1", "not on any console",
+		"\n    page->x = \"\\x1b[31m\", page = 0x10 (by the kernel's own dump of it in the log)\n    tail = NULL\n  page 0x10: pfn\\x1b 0x0\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the report lacks %q:\n%s", want, out)
