@@ -15,7 +15,8 @@ type site struct {
 	// args are the macro's arguments.
 	args []string
 	// uses are the macros whose bodies lead to the call, outermost first; none when it stands in the function itself.
-	uses []use
+	uses    []use
+	defined *definitions // of the file, where they have been looked for
 }
 
 // use is a macro that the source uses, with what stands for its parameters there.
@@ -49,27 +50,29 @@ func assertion(source string, line int, prefer func(string) bool) (s site, ok bo
 	if s, ok := assertionOn(lines, line-1); ok {
 		return s, true
 	}
-	return macroAssertion(lines, lines[line-1], prefer, 0)
+	d := definitionsOf(lines)
+	s, ok = d.assertion(lines[line-1], prefer, 0)
+	s.defined = d
+	return s, ok
 }
 
-// macroAssertion looks into the macros that a piece of text uses.
-func macroAssertion(lines []string, text string, prefer func(string) bool, depth int) (site, bool) {
+// assertion looks into the macros that a piece of text uses.
+func (d *definitions) assertion(text string, prefer func(string) bool, depth int) (site, bool) {
 	if depth == maxMacroDepth {
 		return site{}, false
 	}
 	for _, m := range macroUse.FindAllStringSubmatchIndex(text, 4) {
 		name := text[m[2]:m[3]]
-		define := regexp.MustCompile(`^\s*#\s*define\s+` + regexp.QuoteMeta(name) + `\(([^)]*)\)`)
-		for i, l := range lines {
-			head := define.FindStringSubmatch(l)
-			if head == nil {
-				continue
-			}
-			s, ok := bodyAssertion(lines, i, prefer, depth)
+		for _, at := range d.at[name] {
+			s, ok := d.bodyAssertion(at, prefer, depth)
 			if !ok {
 				continue
 			}
-			u := use{macro: name, params: split(head[1])}
+			params, function, _ := d.head(at, name)
+			if !function {
+				continue
+			}
+			u := use{macro: name, params: params}
 			if call, ok := callText(text[m[0]:]); ok {
 				_, u.args = splitCall(call)
 			}
@@ -81,13 +84,10 @@ func macroAssertion(lines []string, text string, prefer func(string) bool, depth
 }
 
 // bodyAssertion finds the assertion in the body of the macro that lines[at] begins to define, or in a macro that the body uses.
-func bodyAssertion(lines []string, at int, prefer func(string) bool, depth int) (first site, found bool) {
-	end := at
-	for end < len(lines)-1 && end < at+maxMacroLines && strings.HasSuffix(strings.TrimRight(lines[end], " \t"), "\\") {
-		end++
-	}
+func (d *definitions) bodyAssertion(at int, prefer func(string) bool, depth int) (first site, found bool) {
+	end := d.end(at)
 	for j := at + 1; j <= end; j++ { // the definition's own name may look like an assertion
-		s, ok := assertionOn(lines[:end+1], j)
+		s, ok := assertionOn(d.lines[:end+1], j)
 		if !ok {
 			continue
 		}
@@ -101,7 +101,7 @@ func bodyAssertion(lines []string, at int, prefer func(string) bool, depth int) 
 	if found {
 		return first, true
 	}
-	return macroAssertion(lines, strings.Join(lines[at+1:end+1], "\n"), prefer, depth+1)
+	return d.assertion(strings.Join(d.lines[at+1:end+1], "\n"), prefer, depth+1)
 }
 
 // assertionOn finds the assertion that begins on lines[at].

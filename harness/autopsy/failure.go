@@ -81,7 +81,7 @@ type failure struct {
 	line  int // 1-based
 
 	site
-	source string
+	macros value.Macros
 	scope  *FrameScope
 }
 
@@ -94,9 +94,9 @@ func (s *Scene) assertion(out *told, f *failure) {
 	if err != nil {
 		return
 	}
-	f.source = string(src)
+	source := string(src)
 	patch := ""
-	found, ok := assertion(f.source, f.line, func(t string) bool {
+	found, ok := assertion(source, f.line, func(t string) bool {
 		if s.Patched == nil {
 			return false
 		}
@@ -109,7 +109,7 @@ func (s *Scene) assertion(out *told, f *failure) {
 	if !ok {
 		return
 	}
-	f.site = found
+	f.site, f.macros = found, found.macrosOf(source)
 	if patch == "" && s.Patched != nil {
 		patch = s.Patched(f.file, found.Text)
 	}
@@ -136,7 +136,7 @@ func (f *failure) values(s *Scene) (values []verdict.ConditionValue, result stri
 	if f.Condition == "" {
 		return nil, ""
 	}
-	e, err := value.ParseWith(f.Condition, f.macrosOf(f.source))
+	e, err := value.ParseWith(f.Condition, f.macros)
 	if err != nil {
 		return nil, ""
 	}
@@ -180,7 +180,7 @@ func (f *failure) given(s *Scene) uint64 {
 		return 0
 	}
 	addr := vmemmap + pfn*uint64(layout.Size)
-	e, err := value.ParseWith(f.args[1], f.macrosOf(f.source))
+	e, err := value.ParseWith(f.args[1], f.macros)
 	if err != nil {
 		return addr
 	}

@@ -1,7 +1,6 @@
 package autopsy
 
 import (
-	"regexp"
 	"strings"
 
 	"kcatch/gdb/value"
@@ -19,14 +18,14 @@ func (s site) macrosOf(source string) value.Macros {
 			}
 		}
 	}
-	var lines []string
+	all := s.defined
 	return func(name string) (value.Macro, bool) {
 		m, known := found[name]
 		if !known {
-			if lines == nil {
-				lines = strings.Split(source, "\n")
+			if all == nil {
+				all = definitionsOf(strings.Split(source, "\n"))
 			}
-			m = define(lines, name)
+			m = all.only(name)
 			found[name] = m
 		}
 		if m == nil {
@@ -36,25 +35,69 @@ func (s site) macrosOf(source string) value.Macros {
 	}
 }
 
-// define finds a macro's only definition.
-func define(lines []string, name string) (m *value.Macro) {
-	head := regexp.MustCompile(`^\s*#\s*define\s+` + regexp.QuoteMeta(name) + `(?:\(([^)]*)\)|\s|$)`)
+// definitions are where a file defines its macros: the indexes of their first lines, by name.
+type definitions struct {
+	lines []string
+	at    map[string][]int
+}
+
+func definitionsOf(lines []string) *definitions {
+	d := &definitions{lines: lines, at: make(map[string][]int)}
 	for i, l := range lines {
-		at := head.FindStringSubmatchIndex(l)
-		if at == nil {
+		rest, ok := strings.CutPrefix(strings.TrimLeft(l, " \t"), "#")
+		if !ok {
 			continue
 		}
-		if m != nil {
-			return nil
+		if rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " \t"), "define"); !ok || rest == "" || rest[0] != ' ' && rest[0] != '\t' {
+			continue
 		}
-		end := i
-		for end < len(lines)-1 && end < i+maxMacroLines && strings.HasSuffix(strings.TrimRight(lines[end], " \t"), "\\") {
-			end++
-		}
-		m = &value.Macro{Body: uncomment(strings.Join(append([]string{l[at[1]:]}, lines[i+1:end+1]...), "\n"))}
-		if at[2] >= 0 {
-			m.Function, m.Params = true, split(l[at[2]:at[3]])
+		rest = strings.TrimLeft(rest, " \t")
+		if name := rest[:nameLength(rest)]; name != "" {
+			d.at[name] = append(d.at[name], i)
 		}
 	}
-	return m
+	return d
+}
+
+// nameLength is how many bytes of a name s begins with.
+func nameLength(s string) int {
+	n := strings.IndexFunc(s, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	if n < 0 {
+		return len(s)
+	}
+	return n
+}
+
+// end is the index of the last line of the definition that begins at lines[at].
+func (d *definitions) end(at int) int {
+	end := at
+	for end < len(d.lines)-1 && end < at+maxMacroLines && strings.HasSuffix(strings.TrimRight(d.lines[end], " \t"), "\\") {
+		end++
+	}
+	return end
+}
+
+// head takes the first line of a definition apart. params is nil for a macro without parentheses.
+func (d *definitions) head(at int, name string) (params []string, function bool, rest string) {
+	_, rest, _ = strings.Cut(d.lines[at], "define")
+	rest = strings.TrimLeft(rest, " \t")[len(name):]
+	if inner, ok := strings.CutPrefix(rest, "("); ok {
+		if list, after, ok := strings.Cut(inner, ")"); ok {
+			return split(list), true, after
+		}
+	}
+	return nil, false, rest
+}
+
+// only is a macro that has one definition; nil for another.
+func (d *definitions) only(name string) *value.Macro {
+	at := d.at[name]
+	if len(at) != 1 {
+		return nil
+	}
+	params, function, rest := d.head(at[0], name)
+	body := strings.Join(append([]string{rest}, d.lines[at[0]+1:d.end(at[0])+1]...), "\n")
+	return &value.Macro{Function: function, Params: params, Body: uncomment(body)}
 }
