@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -76,6 +77,7 @@ func ConditionLoads(function []Code, pc uint64) ([][]Load, error) {
 	}
 	// One jump compares one or two operands. Several jumps come to one trap when the condition is an || of parts: then each of
 	// their operands is a group, and those that did not run were read by nobody.
+	slices.Sort(setters)
 	var groups [][]Load
 	for _, i := range setters {
 		for n := range f.steps[i].Args {
@@ -239,6 +241,7 @@ func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, why string) {
 			return false
 		})
 	}
+	slices.SortFunc(loads, func(a, b Load) int { return cmp.Compare(a.PC, b.PC) })
 	return loads, why
 }
 
