@@ -28,14 +28,30 @@ func notFound(expression, format string, args ...any) error {
 const maxPlaces = 4
 
 // Places finds the memory that a C expression names, where the kernel died or stands: one place for an lvalue, or each that the
-// expression reads (atomic_read(&page->_refcount), a == b), at most four. It is to be called after Examine. Its errors are usage
-// errors.
+// expression reads (atomic_read(&page->_refcount), a == b), at most four. Names are those of the function at fault, else of the
+// functions that it was called from. It is to be called after Examine. Its errors are usage errors.
 func (s *Scene) Places(expression string) ([]Place, error) {
 	e, err := value.Parse(expression)
 	if err != nil {
 		return nil, blame.New(blame.Usage, "--who-wrote: "+err.Error(), "")
 	}
-	sc := s.scope()
+	places, err := s.placesIn(s.scope(), e)
+	if d := &s.death; err != nil && d.finding != nil && d.chain != nil && d.finding.Frame >= 0 {
+		for i := d.finding.Frame + 1; i < len(d.chain.Frames) && i <= d.finding.Frame+outerFrames; i++ {
+			if found, oerr := s.placesIn(s.Scope(d.chain, i), e); oerr == nil {
+				return found, nil
+			}
+		}
+	}
+	return places, err
+}
+
+// outerFrames is how many functions outward from the one at fault are searched for the names of an expression.
+const outerFrames = 12
+
+// placesIn is Places with the names of one scope.
+func (s *Scene) placesIn(sc value.Scope, e value.Expression) ([]Place, error) {
+	expression := e.String()
 	v, err := e.Eval(sc)
 	if v.HasAddr {
 		p, err := s.place(expression, v.Addr, int(v.Size()))

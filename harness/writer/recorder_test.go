@@ -1,0 +1,181 @@
+package writer
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"testing"
+
+	"kcatch/gdb/amd64"
+	"kcatch/harness/autopsy"
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
+)
+
+// machine is a page of RAM at 0x5000 that two virtual addresses map: 0xffff888000005000 and, from a moment on, 0x5000.
+type machine struct {
+	ram      [4096]byte
+	identity uint64 // what 0x5000 maps to
+}
+
+const (
+	page   = 0x5000
+	direct = 0xffff888000000000
+)
+
+func (m *machine) ReadPhysical(p []byte, pa uint64) (int, error) { return copy(p, m.ram[pa-page:]), nil }
+
+func (m *machine) translate(va uint64) (pa, n uint64, err error) {
+	switch va &^ 0xfff {
+	case direct + page:
+		return page + va&0xfff, 4096 - va&0xfff, nil
+	case page:
+		return m.identity + va&0xfff, 4096 - va&0xfff, nil
+	}
+	return 0, 0, errors.New("not mapped")
+}
+
+// write stores a word and tells the recorder, as code called name does at an address.
+func (m *machine) write(r *Recorder, name string, va uint64, v uint32) watch.Next {
+	if pa, _, _ := m.translate(va); pa&^0xfff == page {
+		binary.LittleEndian.PutUint32(m.ram[pa-page:], v)
+	}
+	return r.Written(watch.Write{Addr: va, Regs: amd64.Registers{}}, name == "loader", m.translate, func(uint64, int) autopsy.Chain {
+		return autopsy.Chain{Frames: []verdict.Frame{{Function: name}}, Traps: []autopsy.Trap{{PtRegs: map[string]uint64{"handler": 0x77}[name]}}}
+	})
+}
+
+func recorder(t *testing.T, m *machine) *Recorder {
+	t.Helper()
+	pieces, err := Split(direct+page+0x34, 4, m.translate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewRecorder(m, Maps{Direct: direct}, []Target{{Expression: "x", Addr: direct + page + 0x34, Size: 4, Pieces: pieces}})
+	var at []uint64
+	for _, b := range r.Watchpoints() {
+		at = append(at, b.Addr)
+	}
+	if want := []uint64{direct + page + 0x34, page + 0x34}; !slices.Equal(at, want) {
+		t.Fatalf("watchpoints at %x, want %x", at, want)
+	}
+	return r
+}
+
+func names(a Answer) (out []string) {
+	for _, e := range a.Events {
+		out = append(out, e.Chain.Frames[0].Function)
+	}
+	return out
+}
+
+// TestWriters: writes by both addresses count, those of other memory at the same address do not, and loading is one.
+func TestWriters(t *testing.T) {
+	m := &machine{identity: page}
+	r := recorder(t, m)
+	m.write(r, "loader", page+0x34, 1)
+	m.write(r, "loader", page+0x34, 2)
+	m.write(r, "a", direct+page+0x34, 3)
+	m.identity = 0x9000
+	for i := range maxForeign {
+		if next := m.write(r, "stranger", page+0x34, 9); (next == watch.Drop) != (i == maxForeign-1) {
+			t.Errorf("stop %d at foreign memory: next %d", i, next)
+		}
+	}
+	m.write(r, "b", direct+page+0x34, 4)
+	a := r.Answers(false, 0)[0]
+	if got := names(a); !slices.Equal(got, []string{"loader", "a", "b"}) || a.Writers != 3 || a.Missed || a.Value != 4 {
+		t.Errorf("writers %v (%d), value %d, missed %v", got, a.Writers, a.Value, a.Missed)
+	}
+	if e := a.Events[0]; e.Times != 2 || e.Old != 0 || e.New != 2 || e.Via != Identity {
+		t.Errorf("loading: %+v", e)
+	}
+	if e := a.Events[2]; e.Old != 3 || e.New != 4 || e.Via != Own {
+		t.Errorf("the last: %+v", e)
+	}
+	if !slices.Equal(a.Dropped, []Kind{Identity}) {
+		t.Errorf("dropped: %v", a.Dropped)
+	}
+}
+
+// TestAfterTheDeath: what is written after the cut, or in the handler of the death's own exception, does not count.
+func TestAfterTheDeath(t *testing.T) {
+	m := &machine{identity: page}
+	r := recorder(t, m)
+	m.write(r, "a", direct+page+0x34, 3)
+	r.Cut()
+	m.write(r, "b", direct+page+0x34, 4)
+	m.write(r, "handler", direct+page+0x34, 5)
+	for _, tc := range []struct {
+		cut    bool
+		ptRegs uint64
+		want   []string
+		value  uint64
+	}{{true, 0, []string{"a"}, 3}, {false, 0, []string{"a", "b", "handler"}, 5}, {false, 0x77, []string{"a", "b"}, 4}} {
+		a := r.Answers(tc.cut, tc.ptRegs)[0]
+		if got := names(a); !slices.Equal(got, tc.want) || a.Writers != len(tc.want) || a.Value != tc.value || a.Missed {
+			t.Errorf("cut %v, pt_regs 0x%x: %v (%d), value %d, missed %v", tc.cut, tc.ptRegs, got, a.Writers, a.Value, a.Missed)
+		}
+	}
+	r.End()
+	if next := m.write(r, "c", direct+page+0x34, 6); next != watch.Drop {
+		t.Errorf("after the end: next %d", next)
+	}
+	if a := r.Answers(false, 0)[0]; a.Writers != 3 || a.Value != 5 {
+		t.Errorf("after the end: %d writers, value %d", a.Writers, a.Value)
+	}
+}
+
+// TestMissed: a write that nobody saw shows by the value.
+func TestMissed(t *testing.T) {
+	m := &machine{identity: page}
+	r := recorder(t, m)
+	m.write(r, "a", direct+page+0x34, 3)
+	m.ram[0x34] = 9
+	if a := r.Answers(false, 0)[0]; !a.Missed || a.Value != 9 {
+		t.Errorf("missed %v, value %d", a.Missed, a.Value)
+	}
+}
+
+// TestManyWriters: the last are kept, all are counted, and where there are too many the watchpoint rests.
+func TestManyWriters(t *testing.T) {
+	m := &machine{identity: page}
+	r := recorder(t, m)
+	for i := range maxHits + 10 {
+		next := m.write(r, "tick", direct+page+0x34, uint32(i+1))
+		if (next == watch.Rest) != (i >= maxHits) {
+			t.Errorf("write %d: next %d", i, next)
+		}
+	}
+	m.ram[0x34] = 0
+	r.Rearmed(direct + page + 0x34)
+	m.write(r, "tick", direct+page+0x34, 1)
+	a := r.Answers(false, 0)[0]
+	if a.Writers != maxHits+11 || len(a.Events) != Kept || !a.Sampled || a.Missed {
+		t.Errorf("%d writers, %d kept, sampled %v, missed %v", a.Writers, len(a.Events), a.Sampled, a.Missed)
+	}
+	if e := a.Events[Kept-1]; e.Old&0xff != 0 || e.New&0xff != 1 {
+		t.Errorf("the last: %+v", e)
+	}
+}
+
+func TestName(t *testing.T) {
+	header := verdict.Frame{Function: "arch_atomic_set", File: "arch/x86/include/asm/atomic.h", Inline: true}
+	helper := verdict.Frame{Function: "memset_orig", File: "arch/x86/lib/memset_64.S"}
+	inlined := verdict.Frame{Function: "__init_single_page", File: "mm/mm_init.c", Inline: true}
+	owner := verdict.Frame{Function: "init_unavailable_range", File: "mm/mm_init.c"}
+	for _, tc := range []struct {
+		frames []verdict.Frame
+		want   string
+	}{
+		{[]verdict.Frame{header, inlined, owner}, "__init_single_page"}, {[]verdict.Frame{helper, owner}, "init_unavailable_range"},
+		{[]verdict.Frame{header, owner}, "init_unavailable_range"}, {[]verdict.Frame{helper}, "memset_orig"},
+	} {
+		if f := Name(tc.frames); f == nil || f.Function != tc.want {
+			t.Errorf("%v: %v, want %s", tc.frames, f, tc.want)
+		}
+	}
+	if f := Name(nil); f != nil {
+		t.Errorf("no frames: %v", f)
+	}
+}
