@@ -38,7 +38,7 @@ func (b *boot) observe() error {
 	}
 	for _, p := range places {
 		b.points = append(b.points, watch.Point{Links: p.Links, Passed: func(_ context.Context, h watch.Hit) (watch.Enough, error) {
-			scene := autopsy.Scene{Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, ModuleFiles: b.moduleFiles}
+			scene := autopsy.Scene{Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, ModuleFiles: b.moduleFiles, Values: b.plan.Values}
 			return p.Passed(&scene, h)
 		}})
 	}

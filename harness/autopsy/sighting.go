@@ -3,6 +3,7 @@ package autopsy
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type Sighting struct {
 	mem   excerpts
 	why   string // what is odd about the memory it was read through
 	state KernelState
+
+	values verdict.Values
 
 	chain *Chain // named already
 }
@@ -51,8 +54,10 @@ func (s *Scene) Sight(cpu int, regs amd64.Registers) Sighting {
 	return g
 }
 
-// Keep reads what the names of a sighting will need, while the machine still stands there.
-func (s *Scene) Keep(g *Sighting) {
+// Keep reads what the names of a sighting will need, while the machine still stands there, and if the scene has Values those at
+// the place. at is the index of the frame that the place is in, of the chain from the place outward; nil for a place that
+// reports the innermost exception, as __warn() does.
+func (s *Scene) Keep(g *Sighting, at func([]verdict.Frame) int) {
 	g.state = KernelState{SystemState: -1, Consoles: -1}
 	if mem := s.kernelMemory(); mem != nil {
 		g.state.read(s, mem)
@@ -67,7 +72,72 @@ func (s *Scene) Keep(g *Sighting) {
 			g.mem.take(mem, f.PtRegs, linux.PtRegsSize)
 		}
 	}
+	g.values = verdict.Values{}
+	if s.Values.Args || s.Values.Locals {
+		s.valuesAt(g, mem, at)
+	}
 }
+
+// nearPlace is how many activations from the place outward are named for their values: the kernel's own reporting may be the
+// innermost of them.
+const nearPlace = 4
+
+// valuesAt reads the arguments of the function that the place is in and, as far as they have other names, of those that it is
+// inlined into; and the struct page that one of them points to.
+func (s *Scene) valuesAt(g *Sighting, mem linux.Memory, at func([]verdict.Frame) int) {
+	c := g.chain
+	if c == nil {
+		k, err := s.Kernel.Unwinder(*s.Placement)
+		if err != nil {
+			return
+		}
+		k.WithCFI = true
+		frames := unwind.Walk(unwind.NewState(g.regs), mem, k).Frames
+		if at == nil {
+			frames = frames[max(0, slices.IndexFunc(frames, func(f unwind.Frame) bool { return f.Interrupted })):]
+		}
+		c = &Chain{CPU: g.cpu, Regs: g.regs, Where: KernelText}
+		sym := symbolizer{file: s.Kernel, kernel: k, image: k, place: *s.Placement, mem: mem, cr2: g.regs.CR2}
+		sym.chain(c, unwind.Trace{Frames: frames[:min(len(frames), nearPlace)]})
+	}
+	if len(c.Frames) == 0 {
+		return
+	}
+	i := 0
+	switch {
+	case at != nil:
+		i = at(c.Frames)
+	case len(c.Traps) > 0:
+		i = atTrap(c, &c.Traps[0], verdict.Warn).Frame
+	default:
+		i = beyond(c, 0, reporting)
+	}
+	if i < 0 || i >= len(c.Frames) || c.acts == nil {
+		return
+	}
+	text := c.acts.s.textOptions(s.Values)
+	page := s.pageOf(c, i)
+	for end := false; i < len(c.Frames) && !end; i++ {
+		for _, v := range c.Variables(i, false) {
+			if old, ok := g.values[v.Name]; v.Name != "" && (!ok || old == optimizedOut) {
+				g.values[v.Name] = v.Text(text)
+			}
+		}
+		end = !c.Frames[i].Inline
+	}
+	if page != nil {
+		g.values["*"+page.Variable] = page.Text
+		g.values[page.Variable+"->_refcount"] = fmt.Sprint(page.RefCount)
+		g.values[page.Variable+"->flags"] = page.Flags.String()
+		g.values["page_to_pfn("+page.Variable+")"] = page.PFN.String()
+	}
+}
+
+// optimizedOut is the text of a variable that has no value.
+const optimizedOut = "<optimized out>"
+
+// Values are those that were read at the place; empty when none were asked for.
+func (g *Sighting) Values() verdict.Values { return g.values }
 
 // Key tells distinct chains apart: it is the same for the same return addresses, whatever the registers and the stack.
 // reported says that the innermost exception is what the place reports, as __warn() does: then the key begins at the code that

@@ -40,6 +40,14 @@ type address struct {
 	count map[uint64]*counted // by [autopsy.Sighting.Key]
 }
 
+// frame is what tells the frame that the point is in; nil for WARN.
+func (p *point) frame() func([]verdict.Frame) int {
+	if p.of == nil {
+		return nil
+	}
+	return p.of.frame
+}
+
 // counted is a distinct chain.
 type counted struct {
 	point    *point
@@ -106,7 +114,7 @@ func (c *collector) passed(p *point, scene *autopsy.Scene, h watch.Hit) watch.En
 	key := sighting.Key(p.of == nil)
 	one := at.count[key]
 	if one == nil && len(c.order) < maxChains {
-		scene.Keep(&sighting)
+		scene.Keep(&sighting, p.frame())
 		one = &counted{point: p, address: at, sighting: sighting, cpu: h.CPU, seconds: h.After.Seconds()}
 		at.count[key] = one
 		p.Chains++
@@ -153,7 +161,7 @@ func (c *collector) Over(scene *autopsy.Scene) (warned []autopsy.Chain) {
 // named is a distinct chain for the report.
 func (o *counted) named(chain *autopsy.Chain) seen {
 	s := seen{point: o.point.Name, atLeast: o.address.out}
-	s.Count, s.CPU, s.Seconds, s.Stopped, s.Values = o.n, o.cpu, o.seconds, chain.Stopped, verdict.Values{}
+	s.Count, s.CPU, s.Seconds, s.Stopped, s.Values = o.n, o.cpu, o.seconds, chain.Stopped, o.sighting.Values()
 	s.Stage, s.StageCall = o.sighting.Stage(chain)
 	s.Frames = chain.Frames
 	if b := o.point.of; b != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kcatch/harness"
+	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
 	"kcatch/internal/fixtures"
@@ -111,6 +112,7 @@ func TestEarlySites(t *testing.T) {
 	k := fixtures.Find(t, fixtures.Faults61)
 	p := plan(t, k)
 	p.Append = "kcatch_fault=idt-warn"
+	p.Values = autopsy.ValueOptions{Args: true}
 	s := surveyed(t, p, "x86_64_start_kernel", "do_one_initcall", "__SetPageReserved", "mm/page_alloc.c:6958")
 	if s.Boot.Verdict != verdict.Good || len(s.Boot.Warnings) != 1 || !strings.Contains(s.Boot.Warnings[0].Summary, "kcatch_warn") {
 		t.Errorf("the boot: %s, warnings %+v", s.Boot.Summary, s.Boot.Warnings)
@@ -149,6 +151,14 @@ func TestEarlySites(t *testing.T) {
 		i := slices.IndexFunc(sites, func(s verdict.Site) bool { return s.Function == "init_unavailable_range" })
 		if i < 0 || sites[i].Line != 6958 || sites[i].Count != want || want == 0 || sites[i].AtLeast || sites[i].Stage != verdict.StartKernel {
 			t.Errorf("%s: %+v; the log has %d pages", point, sites, want)
+		}
+	}
+	// The first is page 0, which nothing has touched but __init_single_page() (mm/page_alloc.c:1661).
+	sites, _, _ = at(&s, "__SetPageReserved")
+	for _, site := range sites {
+		if v := site.Values; site.Function == "init_unavailable_range" && (v["page_to_pfn(page)"] != "0x0" || v["page->_refcount"] != "1" || v["page->flags"] != "0x0" ||
+			!strings.Contains(v["*page"], "pfn 0x0, refcount 1") || !strings.HasPrefix(v["page"], "0xffff")) {
+			t.Errorf("values %v", v)
 		}
 	}
 	// reserve_bootmem_region() has thousands of pages.
