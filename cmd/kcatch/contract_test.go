@@ -20,7 +20,7 @@ import (
 // TestResultContract holds the JSON of boots to testdata/result-v1.txt: what --json - prints is one JSON value and nothing
 // beside it, it has every key that it must have and no key that nobody decided on.
 func TestResultContract(t *testing.T) {
-	contract := readContract(t)
+	contract := readContract(t, "testdata/result-v1.txt")
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("no kernel"), 0o644); err != nil {
 		t.Fatal(err)
@@ -101,9 +101,9 @@ type clause struct {
 	pattern        *regexp.Regexp
 }
 
-func readContract(t *testing.T) contract {
+func readContract(t *testing.T, file string) contract {
 	t.Helper()
-	data, err := os.ReadFile("testdata/result-v1.txt")
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func readContract(t *testing.T) contract {
 			continue
 		}
 		if len(f) < 3 || !slices.Contains([]string{"always", "bad", "some", "added"}, f[1]) {
-			t.Fatalf("testdata/result-v1.txt:%d: %s", i+1, line)
+			t.Fatalf("%s:%d: %s", file, i+1, line)
 		}
 		cl := clause{presence: f[1], kind: f[2]}
 		if len(f) > 3 {

@@ -137,9 +137,12 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// values are a line each, in the order of their names.
+// values are a line each, in the order of their names; those that could not be had are in the JSON only.
 func (t *text) values(v verdict.Values) {
 	for _, name := range sorted(v) {
+		if strings.HasPrefix(v[name], "<") {
+			continue
+		}
 		t.line("     %s = %s", Clean(name, 60), Clean(v[name], 160))
 	}
 }
