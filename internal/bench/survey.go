@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"kcatch/harness/verdict"
+	"kcatch/internal/fixtures"
 )
 
 // often is a function that an ordinary boot of the tiny kernel calls once for each page of its 256 MiB: the survey takes its
@@ -17,7 +18,7 @@ const often = "__init_single_page"
 
 // survey: goals 3 ms a stop, and three times an ordinary boot for one that looks at every WARN.
 func (b *bench) survey(ctx context.Context) error {
-	good, err := fixture("good-6.1")
+	good, err := fixture(fixtures.Good61)
 	if err != nil {
 		return err
 	}
