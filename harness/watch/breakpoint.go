@@ -262,7 +262,7 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 	if p, slide := w.scatteredHit(regs); p != nil {
 		if p.until {
 			w.reached = true
-			return nil
+			return w.passedAt(ctx, s, regs, slide)
 		}
 		if err := w.gather(ctx); err != nil {
 			return err
@@ -274,13 +274,7 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 	known := w.placement != nil && w.placement.Slide == w.slide
 	for i := range w.points {
 		p := &w.points[i]
-		if uint64(p.link)+w.slide != regs.RIP || !known || !p.in {
-			continue
-		}
-		if p.of != nil {
-			if err := w.passed(ctx, p, Hit{CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)}); err != nil {
-				return err
-			}
+		if uint64(p.link)+w.slide != regs.RIP || !known || !p.in || p.of != nil {
 			continue
 		}
 		p.hits++
@@ -298,13 +292,18 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		w.progress()
 		if p.until {
 			w.reached = true
-			return nil
+			break
 		}
 		if p.hits >= maxHits {
 			p.out = true
 			if err := w.lift(ctx, p); err != nil {
 				return err
 			}
+		}
+	}
+	if known {
+		if err := w.passedAt(ctx, s, regs, w.slide); err != nil || w.reached {
+			return err
 		}
 	}
 	if err := w.stepOver(ctx, s.Thread, regs.RIP); err != nil {
@@ -314,6 +313,19 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 		return w.move(ctx)
 	}
 	return w.resume(ctx)
+}
+
+// passedAt tells of the hits of somebody else's points at a stop.
+func (w *watch) passedAt(ctx context.Context, s rsp.Stop, regs amd64.Registers, slide uint64) error {
+	hit := Hit{CPU: s.Thread.CPU(), Regs: regs, After: time.Since(w.start)}
+	for i := range w.points {
+		if p := &w.points[i]; p.of != nil && !p.out && uint64(p.link)+slide == regs.RIP {
+			if err := w.passed(ctx, p, hit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // passed tells of a hit of somebody else's point. It is no sign of progress: who looks at a loop must not keep it alive.
