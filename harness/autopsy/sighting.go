@@ -25,6 +25,7 @@ type Sighting struct {
 	state KernelState
 
 	values verdict.Values
+	cut    int // frames that were not kept
 
 	chain *Chain // named already
 }
@@ -72,18 +73,24 @@ func (s *Scene) Keep(g *Sighting, at func([]verdict.Frame) int) {
 			g.mem.take(mem, f.PtRegs, linux.PtRegsSize)
 		}
 	}
+	if n := len(g.trace.Frames); n > keptFrames {
+		g.trace.Frames, g.cut = slices.Clone(g.trace.Frames[:keptFrames]), n-keptFrames
+	}
 	g.values = verdict.Values{}
 	if s.Values.Args || s.Values.Locals {
 		s.valuesAt(g, mem, at)
 	}
 }
 
+// keptFrames bounds a sighting's chain: a recursion that passes a place at every depth would else take memory by its square.
+const keptFrames = 256
+
 // nearPlace is how many activations from the place outward are named for their values: the kernel's own reporting may be the
 // innermost of them.
 const nearPlace = 4
 
-// valuesAt reads the arguments of the function that the place is in and, as far as they have other names, of those that it is
-// inlined into; and the struct page that one of them points to.
+// valuesAt reads the arguments, with Values.Locals the local variables too, of the function that the place is in and, as far as
+// they have other names, of those that it is inlined into; and the struct page that one of them points to.
 func (s *Scene) valuesAt(g *Sighting, mem linux.Memory, at func([]verdict.Frame) int) {
 	c := g.chain
 	if c == nil {
@@ -118,7 +125,7 @@ func (s *Scene) valuesAt(g *Sighting, mem linux.Memory, at func([]verdict.Frame)
 	text := c.acts.s.textOptions(s.Values)
 	page := s.pageOf(c, i)
 	for end := false; i < len(c.Frames) && !end; i++ {
-		for _, v := range c.Variables(i, false) {
+		for _, v := range c.Variables(i, s.Values.Locals) {
 			if old, ok := g.values[v.Name]; v.Name != "" && (!ok || old == optimizedOut) {
 				g.values[v.Name] = v.Text(text)
 			}
@@ -190,7 +197,9 @@ func (s *Scene) Named(g *Sighting) Chain {
 	}
 	sym := symbolizer{file: s.Kernel, kernel: k, image: k, place: *s.Placement, mem: g.mem, hits: s.Stop.Hits, cr2: g.regs.CR2}
 	sym.chain(&c, g.trace)
-	if !g.trace.Stop.Whole() {
+	if g.cut > 0 {
+		c.Stopped = fmt.Sprintf("%d more frames were not kept", g.cut)
+	} else if !g.trace.Stop.Whole() {
 		c.Stopped = "the chain ends here: " + g.trace.Stop.String()
 	}
 	if g.why != "" {

@@ -59,7 +59,7 @@ type counted struct {
 
 // Bounds of what is kept and of how long a hot point may hold up the boot.
 const (
-	maxChains = 1 << 14 // distinct chains of a survey
+	maxChains = 1 << 12 // distinct chains of a survey
 	// An address is left after so many hits in a row, given by Options.Limit, that showed no new chain, and a point after
 	// allHits times as many in any case. WARNs share one address, and are rare: it stays warnHits times as long.
 	allHits  = 20
