@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kcatch/internal/blame"
+	"kcatch/internal/fixtures"
 )
 
 func tryPatches(t *testing.T, tree string, texts ...string) (overlay, []Patch, error) {
@@ -143,8 +144,7 @@ func TestReadPatch(t *testing.T) {
 	wantBlame(t, err, blame.Usage, "is a directory")
 }
 
-// TestEmbeddedPatches checks each patch of kernels/patches: its file names, its licence and that git can read it. That it fits is seen
-// by the builds.
+// TestEmbeddedPatches checks each patch of kernels/patches: its file names, its licence and that git can read it.
 func TestEmbeddedPatches(t *testing.T) {
 	if len(Patches()) == 0 {
 		t.Fatal("no patches")
@@ -189,6 +189,31 @@ func TestEmbeddedPatches(t *testing.T) {
 				t.Errorf("%s as 2.6: took %+v, %v", f.Path, done, err)
 			}
 		}
+	}
+}
+
+// TestEmbeddedPatchesOnDebian tries each patch on the sources that the fixtures are built from.
+func TestEmbeddedPatchesOnDebian(t *testing.T) {
+	for fixture, tree := range map[string]string{fixtures.Seed61: "debian-6.1", fixtures.Seed612: "debian-6.12"} {
+		t.Run(tree, func(t *testing.T) {
+			cache := filepath.Dir(filepath.Dir(filepath.Dir(fixtures.Find(t, fixture).Vmlinux))) // it is builds/KEY/vmlinux
+			roots, err := filepath.Glob(filepath.Join(cache, "sources", tree+"_*", "linux-source-*"))
+			if err != nil || len(roots) == 0 {
+				t.Fatalf("no source of %s in %s: %v", tree, cache, err)
+			}
+			root := roots[len(roots)-1]
+			v, err := treeVersion(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, info := range Patches() {
+				p, _ := embeddedPatch(info.Name)
+				_, done, err := applyPatches(t.Context(), root, t.TempDir(), v, []patchFile{p})
+				if err != nil || done[0].Path != p.ordered(v)[0].Path {
+					t.Errorf("%s: took %+v, %v; want the form for %v", info.Name, done, err, v)
+				}
+			}
+		})
 	}
 }
 
