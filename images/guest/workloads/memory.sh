@@ -134,7 +134,7 @@ step() {
 		;;
 	swap-off)
 		[ "$(wc -l 2>/dev/null </proc/swaps)" -gt 1 ] 2>/dev/null || absent 'nothing to swap to'
-		swapoff -a
+		swapoff $(tail -n +2 /proc/swaps | cut -d ' ' -f 1) # -a wants an fstab
 		;;
 	drop-caches)
 		rm -rf $dir/files $dir/mapped $dir/pipes
