@@ -23,7 +23,9 @@ const (
 	direct = 0xffff888000000000
 )
 
-func (m *machine) ReadPhysical(p []byte, pa uint64) (int, error) { return copy(p, m.ram[pa-page:]), nil }
+func (m *machine) ReadPhysical(p []byte, pa uint64) (int, error) {
+	return copy(p, m.ram[pa-page:]), nil
+}
 
 func (m *machine) translate(va uint64) (pa, n uint64, err error) {
 	switch va &^ 0xfff {
