@@ -89,8 +89,8 @@ func FuzzELF(f *testing.F) {
 
 // FuzzLocate puts bytes into a debug section of tiny.elf and reads what they say.
 func FuzzLocate(f *testing.F) {
-	images := make([][]byte, 2)
-	for i, name := range []string{"testdata/tiny.elf", "testdata/tiny-dwarf4.elf"} {
+	images := make([][]byte, 3)
+	for i, name := range []string{"testdata/tiny.elf", "testdata/tiny-dwarf4.elf", "testdata/tiny-clang.elf"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -100,6 +100,7 @@ func FuzzLocate(f *testing.F) {
 	sections := []string{
 		".debug_info", ".debug_abbrev", ".debug_line", ".debug_aranges", ".debug_rnglists", ".debug_ranges",
 		".debug_frame", ".symtab", ".debug_str", ".debug_loclists", ".debug_loc",
+		".debug_addr", ".debug_str_offsets",
 	}
 	f.Add(uint8(0), uint8(0), uint16(0x20), []byte{1, 2, 3})
 	f.Add(uint8(1), uint8(2), uint16(0), []byte{0xff, 0xff, 0xff, 0xff})

@@ -264,12 +264,11 @@ func (f *File) location(u *unit, e *dwarf.Entry, attr dwarf.Attr, a Addr) ([]byt
 	case []byte:
 		return v, nil
 	case int64:
-		off := uint64(v)
-		if field.Class == dwarf.ClassLocList {
-			var err error
-			if off, err = f.listOffset(u, off); err != nil {
-				return nil, err
-			}
+		return f.listed(u, uint64(v), a)
+	case uint64: // an index: DW_FORM_loclistx
+		off, err := f.listOffset(u, v)
+		if err != nil {
+			return nil, err
 		}
 		return f.listed(u, off, a)
 	}

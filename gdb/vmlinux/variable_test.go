@@ -89,7 +89,7 @@ func TestLocationsAgreeWithDelve(t *testing.T) {
 
 // TestVariables: the functions are those of Locate, everywhere in the tiny kernels.
 func TestVariables(t *testing.T) {
-	for _, name := range []string{"tiny", "tiny-dwarf4", "tiny-noaranges", "tiny-zstd"} {
+	for _, name := range []string{"tiny", "tiny-dwarf4", "tiny-noaranges", "tiny-zstd", "tiny-clang"} {
 		f := openTiny(t, name)
 		text, end, _ := f.Text()
 		variables := 0
@@ -152,6 +152,63 @@ func TestNoVariables(t *testing.T) {
 		}
 		if site, ok, err := f.CallSite(tt.at); ok || err != nil {
 			t.Errorf("%s: 0x%x: %v, %v", tt.file, uint64(tt.at), site, err)
+		}
+	}
+}
+
+// TestClang: clang writes addresses, strings and lists by index, and no .debug_aranges. The expectations are readelf 2.40's
+// (--debug-dump=info,loc testdata/tiny-clang.elf).
+func TestClang(t *testing.T) {
+	f := openTiny(t, "tiny-clang")
+	at := f.Lookup("free_area_init", "start_kernel", "ring", "total")
+	start := at["free_area_init"].Addr
+	for _, tt := range []struct {
+		off      Addr
+		name     string
+		location []byte
+	}{
+		{0, "n", []byte{0x55}}, {0xc, "n", []byte{0x55}}, {0xd, "n", []byte{0x5e}}, {0x5b, "n", []byte{0x5e}},
+		{0x5c, "n", []byte{0xa3, 1, 0x55, 0x9f}}, {0x5e, "n", []byte{0x5e}},
+		{7, "i", []byte{0x11, 0, 0x9f}}, {0xe, "i", []byte{0x11, 0, 0x9f}}, {0xf, "i", []byte{0x56}}, {0x4f, "i", nil}, {0x5e, "i", []byte{0x56}},
+	} {
+		scopes, err := f.Variables(start+tt.off, true)
+		if err != nil || len(scopes) == 0 {
+			t.Fatalf("free_area_init+0x%x: %v, %v", uint64(tt.off), scopes, err)
+		}
+		found := false
+		for _, v := range scopes[len(scopes)-1].Variables {
+			if v.Name == tt.name {
+				found = true
+				if !bytes.Equal(v.Location, tt.location) || v.Argument != (tt.name == "n") || v.Type.Size() != 4 {
+					t.Errorf("free_area_init+0x%x: %s: % x, want % x; %+v", uint64(tt.off), tt.name, v.Location, tt.location, v)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("free_area_init+0x%x: no %s", uint64(tt.off), tt.name)
+		}
+	}
+	for name, size := range map[string]int64{"ring": 112, "total": 4} {
+		addr, typ, err := f.Global(name)
+		if err != nil || addr != at[name].Addr || typ.Size() != size {
+			t.Errorf("%s: 0x%x, %v, %v", name, uint64(addr), typ, err)
+		}
+	}
+	for name, size := range map[string]int64{"struct ring": 112, "atomic_t": 4, "int": 4, "struct node": 16} {
+		for _, anchor := range []Addr{0, at["start_kernel"].Addr} {
+			if typ, err := f.Type(anchor, name); err != nil || typ.Size() != size {
+				t.Errorf("%s: %v, %v", name, typ, err)
+			}
+		}
+	}
+	scopes, err := f.Variables(start, false)
+	if err != nil || len(scopes) == 0 {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"linux_banner", "ring", "total", "sink"} { // DW_OP_addrx <i>
+		sym, _ := f.Symbol(name)
+		if a, err := scopes[0].Unit.Address(uint64(i)); err != nil || a != sym.Addr {
+			t.Errorf("address %d: 0x%x, %v, want %s", i, uint64(a), err, name)
 		}
 	}
 }
