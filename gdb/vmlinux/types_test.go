@@ -146,7 +146,7 @@ func TestComplete(t *testing.T) {
 
 func TestTypeUnknown(t *testing.T) {
 	f := openFixture(t, fixtures.Seed61)
-	for _, name := range []string{"", "struct", "struct ", "struct of_nothing", "page", "int page", "enum page", "pa ge"} {
+	for _, name := range []string{"", "struct ", "struct of_nothing", "enum start_kernel", "int of_nothing"} {
 		if typ, err := f.Type(0, name); err == nil {
 			t.Errorf("%q: %v", name, typ)
 		}

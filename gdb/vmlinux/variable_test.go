@@ -17,7 +17,7 @@ func TestLocationsAgreeWithDelve(t *testing.T) {
 		file    *File
 		symbols []string
 	}{
-		{openFixture(t, fixtures.Seed61), []string{"free_area_init", "setup_arch", "vprintk_emit", "vfs_read", "do_syscall_64", "kernfs_iop_lookup"}},
+		{openFixture(t, fixtures.Seed61), []string{"free_area_init", "vprintk_emit", "do_syscall_64"}},
 		{openTiny(t, "tiny-dwarf4"), []string{"start_kernel"}},
 		{openTiny(t, "tiny"), []string{"start_kernel"}},
 	} {
@@ -52,11 +52,10 @@ func TestLocationsAgreeWithDelve(t *testing.T) {
 					return false, err
 				}
 				off, ok := e.Val(dwarf.AttrLocation).(int64)
-				if !ok {
+				if lists++; !ok || name != "start_kernel" && lists%8 != 0 {
 					return true, nil
 				}
-				lists++
-				for a := sym.Addr &^ 0xfff; a < sym.Addr+0x1000; a += 7 {
+				for a := sym.Addr &^ 0xfff; a < sym.Addr+0x1000; a += 31 {
 					got, err := f.listed(u, uint64(off), a)
 					if err != nil {
 						return false, err
