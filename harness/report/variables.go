@@ -25,10 +25,7 @@ func (t *text) variables(vars []verdict.Arg) {
 				}
 				continue
 			}
-			line := fitted(Clean(v.Type, 60)+" "+name+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
-			if strings.HasSuffix(v.Type, "*") {
-				line = fitted(Clean(v.Type, 60)+name+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
-			}
+			line := fitted(declared(Clean(v.Type, 60), name)+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
 			if local {
 				line = t.style.dim(line)
 			}
@@ -38,6 +35,22 @@ func (t *text) variables(vars []verdict.Arg) {
 	if len(lost) > 0 {
 		t.line("%s%s", besideFrames, t.style.dim(fitted("no value: "+strings.Join(lost, ", "), t.style.width()-len(besideFrames))))
 	}
+}
+
+// declared is C's declaration of a name: the name of a pointer to a function or of an array stands inside the type.
+func declared(typ, name string) string {
+	if at := strings.Index(typ, "(*"); at >= 0 {
+		for at++; at < len(typ) && typ[at] == '*'; at++ {
+		}
+		return typ[:at] + name + typ[at:]
+	}
+	if at := strings.IndexByte(typ, '['); at >= 0 {
+		return typ[:at] + name + typ[at:]
+	}
+	if strings.HasSuffix(typ, "*") {
+		return typ + name
+	}
+	return typ + " " + name
 }
 
 // unknown reports whether a value's text is the reason why there is none; result.json has it.
