@@ -44,6 +44,25 @@ var accessors = map[string]Macro{
 	"PAGE_SHIFT":         {Body: "12"},
 	"PAGE_MASK":          {Body: "(~4095UL)"},
 
+	// include/linux/preempt.h without PREEMPT_RT, arch/x86/include/asm/preempt.h (the highest bit is PREEMPT_NEED_RESCHED), smp.h,
+	// irqflags.h. A scope knows per-CPU variables, and as __rflags the flags register.
+	"preempt_count":        of("(__preempt_count & 0x7fffffff)"),
+	"nmi_count":            of("(preempt_count() & 0x00f00000)"),
+	"hardirq_count":        of("(preempt_count() & 0x000f0000)"),
+	"softirq_count":        of("(preempt_count() & 0x0000ff00)"),
+	"irq_count":            of("(preempt_count() & 0x00ffff00)"),
+	"in_nmi":               of("nmi_count()"),
+	"in_irq":               of("hardirq_count()"),
+	"in_hardirq":           of("hardirq_count()"),
+	"in_softirq":           of("softirq_count()"),
+	"in_interrupt":         of("irq_count()"),
+	"in_serving_softirq":   of("(preempt_count() & 0x00000100)"),
+	"in_task":              of("(!(preempt_count() & 0x00ff0100))"),
+	"in_atomic":            of("(preempt_count() != 0)"),
+	"irqs_disabled":        of("(!(__rflags & 0x200))"),
+	"smp_processor_id":     of("cpu_number"),
+	"raw_smp_processor_id": of("cpu_number"),
+
 	// include/linux/mm.h, page_ref.h, page-flags.h. A tail page's compound_head is its head's address + 1. A page of hugetlb that
 	// shares its struct pages (HVO) is not told apart.
 	"_compound_head":  of("((unsigned long)compound_head(p))", "p"),

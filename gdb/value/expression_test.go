@@ -200,6 +200,31 @@ func TestWith(t *testing.T) {
 	}
 }
 
+// TestOfCPU: what the kernel asks its vCPU, with a scope's __preempt_count and __rflags: in a soft interrupt, interrupts off. The values are
+// those of include/linux/preempt.h's comment: SOFTIRQ_OFFSET 0x100, HARDIRQ_OFFSET 0x10000, NMI_OFFSET 0x100000.
+func TestOfCPU(t *testing.T) {
+	p := compile(t)
+	for _, tc := range []struct {
+		count byte // shifted by 8 bits
+		text  string
+		want  string
+	}{
+		{0x01, "in_serving_softirq()", "256"}, {0x01, "in_task()", "0"}, {0x02, "in_task()", "1"}, {0x02, "in_softirq()", "512"},
+		{0x02, "in_interrupt()", "512"}, {0x00, "in_interrupt()", "0"}, {0x00, "in_atomic()", "0"}, {0x01, "in_atomic()", "1"},
+		{0x00, "preempt_count()", "0"}, {0x00, "irqs_disabled()", "1"},
+	} {
+		p.variables["__preempt_count"] = value.Value{Type: p.variables["seven"].Type, Bytes: []byte{0, tc.count, 0, 0x80}}
+		p.variables["__rflags"] = value.Value{Type: p.variables["large"].Type, Bytes: []byte{0x46, 0, 0, 0, 0, 0, 0, 0}}
+		e, err := value.Parse(tc.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := e.Eval(p); err != nil || v.Text(value.TextOptions{}) != tc.want {
+			t.Errorf("%s with 0x%x: %s, %v", tc.text, int(tc.count)<<8, v.Text(value.TextOptions{}), err)
+		}
+	}
+}
+
 func FuzzExpression(f *testing.F) {
 	for _, c := range conditions {
 		f.Add(c)

@@ -2,6 +2,7 @@ package autopsy
 
 import (
 	"debug/dwarf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,6 +19,7 @@ type FrameScope struct {
 	scene  *Scene
 	mem    linux.Memory
 	gsBase uint64 // of the vCPU, where its per-CPU area is; 0 is not known
+	rflags uint64 // as the function had them; 0 is not known, for bit 1 is always set
 	locals map[string]value.Value
 	// file has the function's code, at anchor: the kernel's, or a module's, which is asked before the kernel's then. anchor 0 is none.
 	file   *vmlinux.File
@@ -45,10 +47,25 @@ func (s *Scene) Scope(c *Chain, frame int) *FrameScope {
 	for _, v := range c.Variables(frame, true) {
 		f.locals[v.Name] = v.Value // of two of one name the inner block's
 	}
+	f.rflags = flagsAt(c, frame)
 	if file, at := c.acts.s.fileAt(uint64(c.Frames[frame].PC)); file != nil {
 		f.file, f.anchor = file, at
 	}
 	return f
+}
+
+// flagsAt is the flags register as an exception found it in Frames[frame], or in a function that is inlined into it.
+func flagsAt(c *Chain, frame int) uint64 {
+	for i := range c.Traps {
+		at := c.Traps[i].Index
+		for at < frame && c.Frames[at].Inline {
+			at++
+		}
+		if at == frame {
+			return c.Traps[i].Regs.EFLAGS
+		}
+	}
+	return 0
 }
 
 // scope is that of the frame at fault. It is to be called after Examine.
@@ -90,7 +107,47 @@ func (f *FrameScope) Variable(name string) (value.Value, bool, error) {
 			return v, ok, err
 		}
 	}
-	return f.global(f.scene.Kernel.File, name)
+	v, ok, err := f.global(f.scene.Kernel.File, name)
+	if path, is := ofCPU[name]; is && !ok && err == nil {
+		return f.ofCPU(path)
+	}
+	return v, ok, err
+}
+
+// ofCPU are names for what belongs to the vCPU, and where it is if there is no such variable: since 6.2 much of it is in one structure
+// (Linux "x86/percpu: Move preempt_count next to current_task" and others).
+var ofCPU = map[string][]string{
+	"current":         {"current_task", "pcpu_hot.current_task"},
+	"current_task":    {"pcpu_hot.current_task"},
+	"cpu_number":      {"pcpu_hot.cpu_number"},
+	"__preempt_count": {"pcpu_hot.preempt_count"},
+	"__rflags":        nil,
+}
+
+func (f *FrameScope) ofCPU(paths []string) (value.Value, bool, error) {
+	if paths == nil {
+		v := value.Value{Type: &dwarf.UintType{BasicType: dwarf.BasicType{CommonType: dwarf.CommonType{Name: "unsigned long", ByteSize: 8}}}}
+		if v.Bytes = binary.LittleEndian.AppendUint64(nil, f.rflags); f.rflags == 0 {
+			v.Bytes, v.Err = nil, errors.New("the flags are not known")
+		}
+		return v, true, nil
+	}
+	for _, path := range paths {
+		name, member, _ := strings.Cut(path, ".")
+		if _, ok := f.scene.Kernel.Symbol(name); !ok {
+			continue
+		}
+		if member == "" {
+			return f.global(f.scene.Kernel.File, name)
+		}
+		e, err := value.Parse(path)
+		if err != nil {
+			return value.Value{}, false, err
+		}
+		v, err := e.Eval(f)
+		return v, v.HasAddr || err == nil, err
+	}
+	return value.Value{}, false, nil
 }
 
 // global is a variable or a function of a file.
