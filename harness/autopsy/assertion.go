@@ -2,6 +2,7 @@ package autopsy
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -47,7 +48,7 @@ func assertion(source string, line int, prefer func(string) bool) (s site, ok bo
 	if line < 1 || line > len(lines) {
 		return site{}, false
 	}
-	if s, ok := assertionOn(lines, line-1); ok {
+	if s, ok := assertionOn(lines, line-1, -1); ok {
 		return s, true
 	}
 	d := definitionsOf(lines)
@@ -87,7 +88,7 @@ func (d *definitions) assertion(text string, prefer func(string) bool, depth int
 func (d *definitions) bodyAssertion(at int, prefer func(string) bool, depth int) (first site, found bool) {
 	end := d.end(at)
 	for j := at + 1; j <= end; j++ { // the definition's own name may look like an assertion
-		s, ok := assertionOn(d.lines[:end+1], j)
+		s, ok := assertionOn(d.lines[:end+1], j, at)
 		if !ok {
 			continue
 		}
@@ -104,8 +105,8 @@ func (d *definitions) bodyAssertion(at int, prefer func(string) bool, depth int)
 	return d.assertion(strings.Join(d.lines[at+1:end+1], "\n"), prefer, depth+1)
 }
 
-// assertionOn finds the assertion that begins on lines[at].
-func assertionOn(lines []string, at int) (site, bool) {
+// assertionOn finds the assertion that begins on lines[at]. It is in the body of the macro that begins on lines[macro], or in none: -1.
+func assertionOn(lines []string, at, macro int) (site, bool) {
 	line := lines[at]
 	loc := assertCall.FindStringIndex(line)
 	if loc == nil || strings.Contains(line[:loc[0]], "#define") || strings.Contains(line[:loc[0]], "# define") {
@@ -121,7 +122,14 @@ func assertionOn(lines []string, at int) (site, bool) {
 	if len(s.args) > 0 && !constant.MatchString(s.args[0]) {
 		s.Condition = s.args[0]
 	} else {
-		s.Condition = ifAround(strings.Join(append(lines[max(0, at-maxCallLines):at:at], line[:loc[0]]), "\n"))
+		before := strings.Join(append(lines[max(0, macro, at-maxCallLines):at:at], line[:loc[0]]), "\n")
+		around := ifsAround(before)
+		if macro < 0 { // in a function, what lies further out has been true once, and need not be now
+			around = around[max(0, len(around)-1):]
+		}
+		if s.Condition = strings.Join(around, ") && ("); len(around) > 1 {
+			s.Condition = "(" + s.Condition + ")"
+		}
 	}
 	return s, true
 }
@@ -230,9 +238,9 @@ var (
 	elsewhere = regexp.MustCompile(`\bcase\b|\bdefault\s*:|\belse\b`)
 )
 
-// ifAround is the condition of the innermost if whose statement or block the end of text stands in; empty where that is not plain, as
-// after an else or in a switch.
-func ifAround(text string) string {
+// ifsAround are the conditions of the ifs whose statement or block the end of text stands in, outermost first, as far as that is
+// plain: not beyond an else or a switch.
+func ifsAround(text string) (conditions []string) {
 	text = uncomment(text)
 	uses := ifWord.FindAllStringIndex(text, -1)
 	for i := len(uses) - 1; i >= 0; i-- {
@@ -242,14 +250,15 @@ func ifAround(text string) string {
 		}
 		between := strings.TrimSpace(text[uses[i][0]+len(call):])
 		if elsewhere.MatchString(between) {
-			return ""
+			break
 		}
 		if between == "" || inBlock(between) {
 			_, rest, _ := strings.Cut(call, "(")
-			return fold(strings.TrimSuffix(rest, ")"))
+			conditions = append(conditions, fold(strings.TrimSuffix(rest, ")")))
 		}
 	}
-	return ""
+	slices.Reverse(conditions)
+	return conditions
 }
 
 // inBlock reports whether text opens a block that it does not close.

@@ -106,6 +106,12 @@ static __always_inline void __SetPage##uname(struct page *page)		\
 	if !ok || got.Condition != "atomic_read(&(at)->_refcount) == LIMIT" || len(got.uses) != 2 {
 		t.Fatalf("%+v", got)
 	}
+	// Of kernels/patches/pgflags-refcount-warn, cut down: what says it once is not all of the condition.
+	once, ok := assertion("#define ONCE(at) do { \\\n if (unlikely(atomic_read(at))) { \\\n  bool *said; \\\n  if (!*said && !xchg(said, true)) \\\n"+
+		"   WARN(1, \"x\", 1); \\\n } } while (0)\nif (x) {\n ONCE(&p->c);\n", 8, nil)
+	if want := "(unlikely(atomic_read(at))) && (!*said && !xchg(said, true))"; !ok || once.Condition != want {
+		t.Errorf("%+v, want %s", once, want)
+	}
 	e, err := value.ParseWith(got.Condition, got.macrosOf(source))
 	if err != nil {
 		t.Fatal(err)
