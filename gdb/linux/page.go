@@ -190,7 +190,8 @@ const (
 // String is the page in one line:
 //
 //	page 0xffffea0000000000: pfn 0x0, refcount 1, mapcount 0 (-1), flags 0, zone DMA, node 0
-//	page 0xffffea00000e1080: pfn 0x3842, refcount 3, mapcount 1 (0), flags 0x80014 (uptodate|lru|swapbacked), zone DMA32, node 0, anon, index 0x7ffd7
+//	page 0xffffea00000e1080: pfn 0x3842, refcount 3, mapcount 1 (0), flags 0x80014 (uptodate|lru|swapbacked), zone DMA32,
+//	node 0, anon, index 0x7ffd7
 //	page 0xffffea00000fc000: pfn 0x3f00, refcount 0, buddy, order 10, flags 0, zone DMA32, node 0
 func (p Page) String() string {
 	var b strings.Builder

@@ -31,7 +31,8 @@ type PageLayout struct {
 }
 
 // pageTypeBits are PG_buddy and so on of 5.18 to 6.10, include/linux/page-flags.h, where the kernel has no table of them.
-var pageTypeBits = []value.Flag{{Name: "buddy", Mask: 0x80}, {Name: "offline", Mask: 0x100}, {Name: "table", Mask: 0x200}, {Name: "guard", Mask: 0x400}}
+var pageTypeBits = []value.Flag{{Name: "buddy", Mask: 0x80}, {Name: "offline", Mask: 0x100}, {Name: "table", Mask: 0x200},
+	{Name: "guard", Mask: 0x400}}
 
 // pageTypeBytes are enum pagetype of 6.12 less 0xf0.
 var pageTypeBytes = []string{"buddy", "offline", "table", "guard", "hugetlb", "slab", "zsmalloc", "unaccepted"}

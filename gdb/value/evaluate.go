@@ -128,7 +128,8 @@ func (e *evaluator) at(n *node, p operand, addr uint64) (operand, error) {
 	case *dwarf.FuncType: // *f is f
 		return p, nil
 	}
-	return operand{}, fmt.Errorf("%s is no pointer but %s: cast it, as in *(int *)%s", n.kids[0], TypeName(p.Type), n.kids[0].render(levelUnary))
+	return operand{}, fmt.Errorf("%s is no pointer but %s: cast it, as in *(int *)%s",
+		n.kids[0], TypeName(p.Type), n.kids[0].render(levelUnary))
 }
 
 // address evaluates a node whose value finds another object.

@@ -66,7 +66,8 @@ const (
 	levelPostfix
 )
 
-var levels = map[string]int{"||": levelOr, "&&": levelAnd, "|": levelBitOr, "^": levelBitXor, "&": levelBitAnd, "==": levelEqual, "!=": levelEqual,
+var levels = map[string]int{"||": levelOr, "&&": levelAnd, "|": levelBitOr, "^": levelBitXor, "&": levelBitAnd,
+	"==": levelEqual, "!=": levelEqual,
 	"<": levelCompare, ">": levelCompare, "<=": levelCompare, ">=": levelCompare, "<<": levelShift, ">>": levelShift,
 	"+": levelAdd, "-": levelAdd, "*": levelMul, "/": levelMul, "%": levelMul}
 

@@ -326,13 +326,14 @@ var typeWords = []string{"void", "char", "short", "int", "long", "signed", "unsi
 var ignoredWords = []string{"const", "volatile", "restrict", "__user", "__iomem", "__percpu", "__rcu", "__force", "__kernel"}
 
 // usualTypedefs are the kernel's typedefs that do not end in _t.
-var usualTypedefs = []string{"u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "__u8", "__u16", "__u32", "__u64", "__s8", "__s16", "__s32", "__s64",
+var usualTypedefs = []string{"u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64",
+	"__u8", "__u16", "__u32", "__u64", "__s8", "__s16", "__s32", "__s64",
 	"__le16", "__le32", "__le64", "__be16", "__be32", "__be64", "uint", "ulong", "ushort", "unchar"}
 
 // startsType reports whether a word begins a type wherever it stands.
 func startsType(word string) bool {
-	return word == "struct" || word == "union" || word == "enum" || slices.Contains(typeWords, word) || slices.Contains(ignoredWords, word) ||
-		slices.Contains(usualTypedefs, word)
+	return word == "struct" || word == "union" || word == "enum" || slices.Contains(typeWords, word) ||
+		slices.Contains(ignoredWords, word) || slices.Contains(usualTypedefs, word)
 }
 
 // typeIn reads "(type)" at token i; end is the index after its ")". A name alone is a type when it is called like one: the kernel's

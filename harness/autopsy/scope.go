@@ -126,7 +126,8 @@ var ofCPU = map[string][]string{
 
 func (f *FrameScope) ofCPU(paths []string) (value.Value, bool, error) {
 	if paths == nil {
-		v := value.Value{Type: &dwarf.UintType{BasicType: dwarf.BasicType{CommonType: dwarf.CommonType{Name: "unsigned long", ByteSize: 8}}}}
+		long := dwarf.CommonType{Name: "unsigned long", ByteSize: 8}
+		v := value.Value{Type: &dwarf.UintType{BasicType: dwarf.BasicType{CommonType: long}}}
 		if v.Bytes = binary.LittleEndian.AppendUint64(nil, f.rflags); f.rflags == 0 {
 			v.Bytes, v.Err = nil, errors.New("the flags are not known")
 		}
