@@ -26,9 +26,11 @@ func (s *Scene) Suspect() (Suspect, error) {
 	}
 	t := f.Trap
 	if t.WildPC {
-		ret := uint64(0)
-		if c := s.death.chain; c != nil && t.Index < len(c.Frames) {
-			ret = uint64(c.Frames[t.Index].PC)
+		ret := uint64(0) // the caller's frame is the first that is not at the wild pc
+		if c := s.death.chain; c != nil {
+			for i := t.Index; i < len(c.Frames) && (ret == 0 || ret == t.PC); i++ {
+				ret = uint64(c.Frames[i].PC)
+			}
 		}
 		regs := t.Regs
 		regs.RIP = ret

@@ -50,6 +50,8 @@ type Chain struct {
 	Message string // what the decompressor's error() was given
 	// Wrote says that the instruction before the vCPU's pc is meant: see [Scene.WriterOf].
 	Wrote bool
+	// Rep says that the vCPU's pc is at a repeated string instruction that has just written, and may have more to do.
+	Rep bool
 	// Undeliverable is why the vCPU of a machine that was reset could take no exception; empty when it could.
 	Undeliverable string
 

@@ -20,6 +20,7 @@ func (s *Scene) WriterOf(cpu int, regs amd64.Registers, at uint64, size int) Cha
 	mem, _ := s.memory(regs)
 	n, _ := mem.ReadMemory(code, regs.RIP)
 	if from, count, ok := linux.LastStored(code[:n], regs); ok && from < at+uint64(size) && at < from+count {
+		c.Rep = true
 		return s.chain(c)
 	}
 	if s.atEntry(regs.RIP) {

@@ -36,7 +36,7 @@ type Event struct {
 	// Loading says that the kernel was not at its place yet: the firmware loads it or its decompressor unpacks it, byte by byte.
 	// All of that is one event, of so many writes; the chain is that of the first.
 	Loading bool
-	Times   int
+	Times   int // stops: those of loading, or the rounds of a repeated string instruction
 }
 
 // Recorder takes the writes of one boot. It is not safe for concurrent use.
@@ -134,11 +134,11 @@ func (r *Recorder) Written(w watch.Write, loading bool, translate Translate, cha
 			continue
 		}
 		next = watch.Keep
-		if rec.hits[w.Addr]++; rec.hits[w.Addr] > maxHits && !loading {
-			rec.sampled, next = true, watch.Rest
-		}
 		if loading && rec.loaded(r.bytes(rec.target)) {
 			continue
+		}
+		if rec.hits[w.Addr]++; rec.hits[w.Addr] > maxHits {
+			rec.sampled, next = true, watch.Rest
 		}
 		if got == nil {
 			c := chain(w.Addr, a.Len)
@@ -149,8 +149,16 @@ func (r *Recorder) Written(w watch.Write, loading bool, translate Translate, cha
 	return next
 }
 
-// add counts a write that left the target with these bytes.
+// add counts a write that left the target with these bytes. The rounds of one repeated string instruction are one write.
 func (rec *record) add(e Event, now []byte) {
+	if n := len(rec.now.events); n > 0 && rec.now.events[n-1].goesOn(e) {
+		last := &rec.now.events[n-1]
+		last.Times++
+		last.Chain.Regs = e.Chain.Regs
+		last.New = word(now[last.Offset:])
+		rec.last, rec.now.left = now, now
+		return
+	}
 	e.Offset = changed(rec.last, now)
 	e.Old, e.New = word(rec.last[e.Offset:]), word(now[e.Offset:])
 	rec.last, rec.now.left = now, now
@@ -182,6 +190,12 @@ func (rec *record) loaded(now []byte) bool {
 	e.New = word(now[e.Offset:])
 	rec.last, rec.now.left = now, now
 	return true
+}
+
+// goesOn reports whether next is a later round of the same `rep stos` or `rep movs`: RCX counts them down.
+func (e Event) goesOn(next Event) bool {
+	a, b := &e.Chain, &next.Chain
+	return a.Rep && b.Rep && e.CPU == next.CPU && a.Regs.RIP == b.Regs.RIP && a.Regs.RSP == b.Regs.RSP && b.Regs.RCX < a.Regs.RCX
 }
 
 // changed is the offset of the first word of eight bytes that differs; 0 when none does.
