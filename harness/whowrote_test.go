@@ -2,12 +2,17 @@ package harness
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"kcatch/harness/verdict"
+	"kcatch/internal/blame"
 	"kcatch/internal/fixtures"
 )
 
@@ -23,37 +28,94 @@ func asks(t *testing.T, p Plan, question string) verdict.Result {
 }
 
 // TestWhoWroteTheRefcount is the question of kcatch's own story: page 0 of the seed has a reference count of 1 when the assertion
-// wants 0, and it is __init_single_page that wrote it, one line above. The two writers are those that gdb 13.1's "watch" stops at
-// on the same machine (QEMU 7.2.22, -icount, nokaslr): page_init_poison's memset, and __init_single_page.
+// wants 0, and it is __init_single_page that wrote it, one line above. The two writers are those that gdb 13.1 stops at with "watch"
+// on both addresses, on the same machine (who-wrote/*/qemu.sh nokaslr -S): the memset of page_init_poison by the direct map, and
+// __init_single_page.
 func TestWhoWroteTheRefcount(t *testing.T) {
-	for name, file := range map[string]string{fixtures.Seed61: "mm/page_alloc.c", fixtures.Seed612: "mm/mm_init.c"} {
-		t.Run(name, func(t *testing.T) {
-			k := fixtures.Find(t, name)
+	for _, tc := range []struct {
+		fixture, file, question string
+		change                  func(*Plan)
+	}{
+		{fixtures.Seed61, "mm/page_alloc.c", Auto, func(*Plan) {}},
+		{fixtures.Seed612, "mm/mm_init.c", "page->_refcount", func(p *Plan) { p.CPUs = 2 }},
+	} {
+		t.Run(tc.fixture+"/"+tc.question, func(t *testing.T) {
+			k := fixtures.Find(t, tc.fixture)
 			p := plan(t, k)
-			p.Append = "nokaslr"
-			r := asks(t, p, "*(int *)0xffffea0000000034")
+			tc.change(&p)
+			r := asks(t, p, tc.question)
 			if r.Class != verdict.EarlyException || len(r.WhoWrote) != 1 {
 				t.Fatalf("class %s, who wrote %+v, notes %q", r.Class, r.WhoWrote, r.Notes)
 			}
 			w := r.WhoWrote[0]
-			if w.Function != "__init_single_page" || w.File != file || w.Old != 0xffffffff || w.New != 1 || w.Writers != 2 || w.Size != 4 {
+			if w.Function != "__init_single_page" || w.File != tc.file || w.Old != 0xffffffff || w.New != 1 || w.Writers != 2 || w.Size != 4 {
 				t.Errorf("%s %s:%d wrote 0x%x -> 0x%x, %d writers", w.Function, w.File, w.Line, uint64(w.Old), uint64(w.New), w.Writers)
+			}
+			if want := tc.question; tc.question != Auto && w.Expression != want {
+				t.Errorf("expression %s, want %s", w.Expression, want)
 			}
 			if len(w.Earlier) != 1 || w.Earlier[0].Via != "the direct map" {
 				t.Errorf("before that: %+v; page_init_poison writes by the direct map", w.Earlier)
 			}
-			writerOracle(t, k.Vmlinux, r, w)
+			text, err := os.ReadFile(filepath.Join(r.Artifacts.Dir, "who-wrote", "1-watches", "result.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var watched verdict.Result
+			if err := json.Unmarshal(text, &watched); err != nil {
+				t.Fatal(err)
+			}
+			writerOracle(t, k.Vmlinux, uint64(watched.Kernel.KASLRSlide), w)
 		})
+	}
+}
+
+// TestWhoWroteManyTimes: each record of the log adds one to the head of the ring, so that no write can be missed unnoticed. The
+// question reads two objects, and both are watched in one boot; with nokaslr an address is the same in each.
+func TestWhoWroteManyTimes(t *testing.T) {
+	p := plan(t, fixtures.Find(t, fixtures.Seed61))
+	p.Append = "nokaslr"
+	r := asks(t, p, "*(int *)0xffffea0000000034 + printk_rb_static.desc_ring.head_id.counter")
+	if len(r.WhoWrote) != 2 {
+		t.Fatalf("who wrote %+v, notes %q", r.WhoWrote, r.Notes)
+	}
+	if w := r.WhoWrote[0]; w.Function != "__init_single_page" || w.Writers != 2 || w.Address != 0xffffea0000000034 || w.Size != 4 {
+		t.Errorf("%s %s:%d wrote %s, %d writers", w.Function, w.File, w.Line, w.Expression, w.Writers)
+	}
+	w := r.WhoWrote[1]
+	if w.Function != "desc_reserve" || w.Writers < 40 || len(w.Earlier) != 15 || w.Sampled {
+		t.Errorf("%s, %d writers, %d of them shown, sampled %v", w.Function, w.Writers, len(w.Earlier)+1, w.Sampled)
+	}
+	next := w.Old
+	for _, e := range slices.Backward(w.Earlier) {
+		if e.New != next || e.New != e.Old+1 {
+			t.Errorf("a write of %s -> %s before one of %s", e.Old, e.New, next)
+		}
+		next = e.Old
+	}
+}
+
+// TestWhoWroteNothing: a good boot has nothing to ask about, and what is no memory is a usage error beside the verdict.
+func TestWhoWroteNothing(t *testing.T) {
+	p := plan(t, fixtures.Find(t, fixtures.Good61))
+	p.Until = "start_kernel"
+	if r := asks(t, p, Auto); r.Verdict != verdict.Good || len(r.WhoWrote) > 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "nothing to ask") {
+		t.Errorf("verdict %s, who wrote %+v, notes %q", r.Verdict, r.WhoWrote, r.Notes)
+	}
+	p.Out, p.Accel = t.TempDir(), "tcg"
+	r, err := WhoWrote(context.Background(), p, "no_such_variable", Progress{})
+	if r.Verdict != verdict.Good || blame.Of(err) != blame.Usage || !strings.Contains(fmt.Sprint(err), "no_such_variable") {
+		t.Errorf("verdict %s, error %v", r.Verdict, err)
 	}
 }
 
 // writerOracle asks addr2line (GNU binutils) which function the byte before the writer's pc is in, inlined ones in order: the pc is
 // after the instruction that wrote.
-func writerOracle(t *testing.T, vmlinux string, r verdict.Result, w verdict.Write) {
+func writerOracle(t *testing.T, vmlinux string, slide uint64, w verdict.Write) {
 	t.Helper()
 	tool, err := exec.LookPath("addr2line")
 	fixtures.Need(t, err == nil, "addr2line", "make test-deps")
-	out, err := exec.Command(tool, "-fi", "-e", vmlinux, fmt.Sprintf("0x%x", uint64(w.Frames[0].PC)-uint64(r.Kernel.KASLRSlide)-1)).Output()
+	out, err := exec.Command(tool, "-fi", "-e", vmlinux, fmt.Sprintf("0x%x", uint64(w.Frames[0].PC)-slide-1)).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

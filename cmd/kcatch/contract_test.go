@@ -46,6 +46,7 @@ func TestResultContract(t *testing.T) {
 		{"dead 6.12", boot(fixtures.Seed612, "--smp", "2"), 1, "bad", map[string]string{
 			"class": `"early-exception"`, "cause.function": `"__SetPageReserved"`, "cause.exception.vector": `6`,
 		}},
+		{"dead, and who wrote", boot(fixtures.Seed61, "--accel", "tcg", "--who-wrote", "auto"), 1, "bad", map[string]string{"class": `"early-exception"`}},
 		{"dead without a vmlinux", func(t testing.TB) []string { return []string{"--kernel", fixtures.Find(t, fixtures.Seed61).BzImage} }, 1, "bad", nil},
 		{"good", boot(fixtures.Good61, "--until", "console"), 0, "good", map[string]string{"class": `"ok"`, "blame": `""`}},
 		{"refused", func(testing.TB) []string { return []string{"--kernel", text} }, 129, "skip", map[string]string{"blame": `"usage"`, "class": `""`}},
