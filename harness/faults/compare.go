@@ -30,6 +30,7 @@ func Differences(want faults.Expectation, r *verdict.Result) []string {
 		d.add("%d warnings, want %d", len(r.Warnings), *want.Warnings)
 	}
 	d.tasks(want.Tasks, r)
+	d.writer(want.Writer, r)
 	return d
 }
 
@@ -119,6 +120,21 @@ func (d *differences) tasks(want []string, r *verdict.Result) {
 		}
 	}
 	d.add("no task 1")
+}
+
+// writer looks at who wrote the memory that the kernel died of.
+func (d *differences) writer(want string, r *verdict.Result) {
+	if want == "" {
+		return
+	}
+	var got []string
+	for _, w := range r.WhoWrote {
+		if w.Function == want {
+			return
+		}
+		got = append(got, w.Function)
+	}
+	d.add("writer %s, want %s", or(strings.Join(got, " "), "none"), want)
 }
 
 // Expected is what must be said, in a few words for a table: class, kind of hang, cause, or stage where there is no cause.

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"kcatch/harness"
 	"kcatch/internal/fixtures"
 	"kcatch/kernels/faults"
 )
@@ -36,7 +35,7 @@ func TestSlice(t *testing.T) {
 				t.Parallel() // they wait, most of the time
 				p.Quiet = shortQuiet
 			}
-			r, err := harness.Boot(context.Background(), p, harness.Progress{})
+			r, err := Boot(context.Background(), f, p)
 			if err != nil {
 				t.Fatal(err)
 			}

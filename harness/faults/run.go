@@ -98,6 +98,14 @@ func fatal(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || kind == blame.Infrastructure || kind == blame.Interrupted
 }
 
+// Boot boots the plan of a fault, and asks who wrote what it died of where the fault says who did.
+func Boot(ctx context.Context, f faults.Fault, plan harness.Plan) (verdict.Result, error) {
+	if f.Want.Writer != "" {
+		return harness.WhoWrote(ctx, plan, harness.Auto, harness.Progress{})
+	}
+	return harness.Boot(ctx, plan, harness.Progress{})
+}
+
 // one boots a fault and fills in its row.
 func (s store) one(ctx context.Context, f faults.Fault, files Files, row *verdict.FaultRow) error {
 	files, err := s.edited(f, files)
@@ -107,7 +115,7 @@ func (s store) one(ctx context.Context, f faults.Fault, files Files, row *verdic
 	plan := Plan(f, files)
 	plan.Cache = s.cache
 	begin := time.Now()
-	r, err := harness.Boot(ctx, plan, harness.Progress{})
+	r, err := Boot(ctx, f, plan)
 	row.Seconds = time.Since(begin).Seconds()
 	if err != nil {
 		return err

@@ -55,6 +55,8 @@ type Expectation struct {
 	Summary string
 	// Warnings is how many there are; nil: any number.
 	Warnings *int
+	// Writer is the function that "--who-wrote auto" must name; empty: it is not asked.
+	Writer string
 	// Tasks are functions in the chain of task 1, innermost first, others between.
 	Tasks []string
 }

@@ -140,7 +140,7 @@ func (c *Corpus) faultKeys(f *Fault) map[string]setter {
 		"class": word(&w.Class), "hang": word(&w.Hang), "stage": word(&w.Stage), "stage-call": word(&w.StageCall),
 		"cause": word(&w.Cause), "inlined-into": words(&w.InlinedInto), "frames": words(&w.Frames), "vector": vector(&w.Vector),
 		"error-code": optional(&w.ErrorCode), "summary": text(&w.Summary), "warnings": optionalCount(&w.Warnings),
-		"tasks": words(&w.Tasks),
+		"tasks": words(&w.Tasks), "writer": word(&w.Writer),
 	}
 }
 
