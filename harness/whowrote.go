@@ -95,8 +95,13 @@ type whoWrote struct {
 // answer puts the answer into the result.
 func (w *whoWrote) answer(ctx context.Context) error {
 	r := w.result
-	if w.question == Auto && r.Verdict == verdict.Good {
+	switch {
+	case w.question != Auto:
+	case r.Verdict == verdict.Good:
 		w.note("there is nothing to ask: the boot is good, and no condition failed")
+		return nil
+	case r.Cause == nil || r.Cause.Exception == nil || r.Class == verdict.Panic || r.Class == verdict.Hang:
+		w.note("auto: the death is no exception of which the code would tell what it read; name an expression")
 		return nil
 	}
 	if w.single() {
@@ -174,7 +179,9 @@ func (w *whoWrote) try(ctx context.Context, n int, how string, as exact) (reason
 		return reason, nil
 	}
 	for _, a := range last.answers {
-		w.result.WhoWrote = append(w.result.WhoWrote, writeOf(a))
+		write := writeOf(a)
+		write.Slide = verdict.Hex(last.slide)
+		w.result.WhoWrote = append(w.result.WhoWrote, write)
 		w.result.Notes = append(w.result.Notes, tell(a)...)
 	}
 	return "", nil

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"kcatch/harness/verdict"
 )
@@ -57,6 +58,9 @@ const loading = "the loading of the kernel, "
 // by names the function that wrote.
 func by(w *verdict.Write) string {
 	if w.Function == "" && len(w.Frames) == 0 {
+		if w.Loading {
+			return " by " + strings.TrimSuffix(loading, ", ")
+		}
 		return ""
 	}
 	pc := verdict.Hex(0)

@@ -214,6 +214,8 @@ type Write struct {
 	Loading  bool     `json:"loading,omitempty"` // the last writer loaded or unpacked the kernel
 	Sampled  bool     `json:"sampled,omitempty"` // not every write was seen, there were too many: Writers is a lower bound
 	Watched  []string `json:"watched,omitempty"` // the mappings that were watched
+	// Slide is the KASLR slide of the boot that was watched, not of the plain one: pc minus it is vmlinux\'s. The same holds for Address.
+	Slide Hex `json:"kaslr_slide"`
 }
 
 // Writer is a writer before the last one, the oldest first.
