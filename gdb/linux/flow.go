@@ -21,6 +21,7 @@ type step struct {
 type flow struct {
 	steps []step
 	from  map[uint64][]int // the jumps to an address
+	entry uint64           // of the function
 }
 
 // maxFlow bounds the bytes of a function that are looked at.
@@ -32,9 +33,12 @@ type Code struct {
 	Bytes []byte
 }
 
-// flowOf decodes a function. A part ends where bytes are no instruction: what comes before is known all the same.
+// flowOf decodes a function, of which the first part has the entry. A part ends where bytes are no instruction: what comes before is known all the same.
 func flowOf(parts []Code) flow {
 	f := flow{from: map[uint64][]int{}}
+	if len(parts) > 0 {
+		f.entry = parts[0].Start
+	}
 	parts = slices.SortedFunc(slices.Values(parts), func(a, b Code) int { return cmp.Compare(a.Start, b.Start) })
 	for _, p := range parts {
 		f.decode(p.Bytes[:min(len(p.Bytes), maxFlow)], p.Start)

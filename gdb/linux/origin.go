@@ -39,12 +39,23 @@ func (l Load) Fixed() (addr uint64, ok bool) {
 // ErrNoLoad says that a value came from no memory that the function's own instructions show.
 var ErrNoLoad = errors.New("not found in the function's code")
 
+// PassedError says that a value came from no memory that the function reads, but from its caller, in these registers.
+type PassedError struct{ Registers []amd64.Reg }
+
+func (e *PassedError) Error() string {
+	return fmt.Sprintf("it is the function's argument in %s", e.Registers[0])
+}
+
+// argumentRegisters pass the first arguments of a function (psABI, 3.2.3).
+var argumentRegisters = []amd64.Reg{amd64.RDI, amd64.RSI, amd64.RDX, amd64.RCX, amd64.R8, amd64.R9}
+
 // maxLoads bounds the loads of one question.
 const maxLoads = 8
 
 // ConditionLoads finds the memory that decided whether the trap at pc was reached: what the instructions read that set the flags of
 // the conditional jumps on the last way there. Each group is one
-// operand, by the loads that may have brought it; the last of a group that ran did.
+// operand, by the loads that may have brought it; the last of a group that ran did. The error is a [*PassedError] where the caller
+// brought it.
 //
 //	mov 0x34(%rdi),%eax; test %eax,%eax; je 1f; …; call dump_page; ud2; 1:     the mov
 //	cmpl $0x0,0x34(%rdi); jne 2f; …; 2: ud2                                    the cmpl
@@ -79,42 +90,48 @@ func ConditionLoads(function []Code, pc uint64) ([][]Load, error) {
 	// their operands is a group, and those that did not run were read by nobody.
 	slices.Sort(setters)
 	var groups [][]Load
+	var passed []amd64.Reg
 	for _, i := range setters {
 		for n := range f.steps[i].Args {
-			if g := f.operand(i, n); len(g) > 0 && len(groups) < maxLoads {
+			g, from := f.operand(i, n)
+			passed = append(passed, from.passed...)
+			if len(g) > 0 && len(groups) < maxLoads {
 				groups = append(groups, g)
 			}
 		}
 	}
-	if len(groups) == 0 {
+	switch {
+	case len(groups) > 0:
+	case len(passed) > 0:
+		return nil, &PassedError{passed}
+	default:
 		return nil, fmt.Errorf("the condition before 0x%x: %w", pc, ErrNoLoad)
 	}
 	return groups, nil
 }
 
 // operand is where argument n of instruction i comes from: memory it reads itself, or that its register was loaded from.
-func (f *flow) operand(i, n int) []Load {
+func (f *flow) operand(i, n int) ([]Load, elsewhere) {
 	s := &f.steps[i]
 	switch a := s.Args[n].(type) {
 	case x86asm.Mem:
 		if l, ok := s.load(); ok {
-			return []Load{l}
+			return []Load{l}, elsewhere{}
 		}
 	case x86asm.Reg:
 		if n > 0 && s.Args[0] == s.Args[n] {
-			return nil // test %eax,%eax
+			return nil, elsewhere{} // test %eax,%eax
 		}
 		if r, ok := general(a); ok {
-			loads, _ := f.reaching(i, r)
-			return loads
+			return f.reaching(i, r)
 		}
 	}
-	return nil
+	return nil, elsewhere{}
 }
 
 // PointerLoads finds the memory that the bad pointer of an access at regs.RIP was loaded from: by the register that its address is
 // made of, the base before the index, or one that is not canonical. The last of the loads that ran did it. call says that
-// regs.RIP is after a call instruction through a bad pointer.
+// regs.RIP is after a call instruction through a bad pointer. The error is a [*PassedError] where the caller brought it.
 //
 //	mov 0x8(%rdi),%rdx; mov (%rdi),%rax; mov %rdx,0x8(%rax)     the second mov, for a bad rax
 //	call *0x18(%rax)                                            itself
@@ -143,20 +160,56 @@ func PointerLoads(function []Code, regs amd64.Registers, call bool) ([]Load, err
 	if !ok {
 		return nil, fmt.Errorf("the access at 0x%x: %w", regs.RIP, ErrNoLoad)
 	}
-	loads, why := f.reaching(i, r)
-	if len(loads) == 0 {
-		return nil, fmt.Errorf("%s, through which 0x%x went: %s", r, regs.RIP, why)
+	loads, from := f.reaching(i, r)
+	if err := from.err(loads); err != nil {
+		return nil, fmt.Errorf("%s, through which 0x%x went: %w", r, regs.RIP, err)
 	}
 	return loads, nil
+}
+
+// ArgumentLoads finds the memory that an argument came from which a function passed to another: in register r, by the call that ends
+// at ret. The error is a [*PassedError] where it had it from its own caller.
+func ArgumentLoads(function []Code, ret uint64, r amd64.Reg) ([]Load, error) {
+	f := flowOf(function)
+	i := slices.IndexFunc(f.steps, func(s step) bool { return s.pc+uint64(s.Len) == ret && s.Op == x86asm.CALL })
+	if i < 0 {
+		return nil, fmt.Errorf("the call before 0x%x: %w", ret, ErrNoLoad)
+	}
+	loads, from := f.reaching(i, r)
+	if err := from.err(loads); err != nil {
+		return nil, fmt.Errorf("%s, which the call before 0x%x passes: %w", r, ret, err)
+	}
+	return loads, nil
+}
+
+// elsewhere is where a value came from that was not loaded.
+type elsewhere struct {
+	passed []amd64.Reg // an argument of the function
+	why    string
+}
+
+// err is nil where there are loads.
+func (e elsewhere) err(loads []Load) error {
+	switch {
+	case len(loads) > 0:
+		return nil
+	case len(e.passed) > 0:
+		return &PassedError{e.passed}
+	case e.why == "":
+		return errors.New("it is set nowhere in the function")
+	}
+	return errors.New(e.why)
 }
 
 // DivisorLoads finds the memory that the divisor of the division at pc came from.
 func DivisorLoads(function []Code, pc uint64) ([]Load, error) {
 	f := flowOf(function)
 	if i := f.at(pc); i >= 0 && (f.steps[i].Op == x86asm.DIV || f.steps[i].Op == x86asm.IDIV) {
-		if loads := f.operand(i, 0); len(loads) > 0 {
-			return loads, nil
+		loads, from := f.operand(i, 0)
+		if err := from.err(loads); err != nil {
+			return nil, fmt.Errorf("the divisor at 0x%x: %w", pc, err)
 		}
+		return loads, nil
 	}
 	return nil, fmt.Errorf("the divisor at 0x%x: %w", pc, ErrNoLoad)
 }
@@ -201,14 +254,13 @@ func (s *step) bad(regs amd64.Registers) (amd64.Reg, bool) {
 	return first, found
 }
 
-// reaching are the loads that may have brought the value of a register before instruction i, through copies and arithmetic. why says
-// where else it came from when there are none.
-func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, why string) {
+// reaching are the loads that may have brought the value of a register before instruction i, through copies and arithmetic, and where
+// else it may have come from.
+func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, from elsewhere) {
 	type question struct {
 		i int
 		r amd64.Reg
 	}
-	why = "it is an argument of the function, or not set in it"
 	seen := map[question]bool{}
 	todo := []question{{i, r}}
 	for len(todo) > 0 && len(seen) < maxFlow {
@@ -218,15 +270,22 @@ func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, why string) {
 			continue
 		}
 		seen[q] = true
+		passed := func(n int) {
+			if f.steps[n].pc == f.entry && slices.Contains(argumentRegisters, q.r) && !slices.Contains(from.passed, q.r) {
+				from.passed = append(from.passed, q.r)
+			}
+		}
+		passed(q.i)
 		f.back(q.i, func(n int) bool {
 			s := &f.steps[n]
 			if !s.writes(q.r) {
+				passed(n)
 				return true
 			}
 			l, is := s.load()
 			switch {
 			case s.Op == x86asm.CALL:
-				why = "a function returned it, or a call changed the register"
+				from.why = "a function returned it, or a call changed the register"
 			case is && s.Op != x86asm.POP:
 				if len(loads) < maxLoads && !slices.ContainsFunc(loads, func(m Load) bool { return m.PC == l.PC }) {
 					loads = append(loads, l)
@@ -235,14 +294,14 @@ func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, why string) {
 				if next, ok := s.source(q.r); ok {
 					todo = append(todo, question{n, next})
 				} else {
-					why = fmt.Sprintf("it is computed by %s", gnuText(s.Inst, s.pc, nil))
+					from.why = fmt.Sprintf("it is computed by %s", gnuText(s.Inst, s.pc, nil))
 				}
 			}
 			return false
 		})
 	}
 	slices.SortFunc(loads, func(a, b Load) int { return cmp.Compare(a.PC, b.PC) })
-	return loads, why
+	return loads, from
 }
 
 // source is the register that s makes r of.

@@ -2,8 +2,10 @@ package linux
 
 import (
 	"bytes"
+	"errors"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,10 +103,36 @@ func TestPointerLoads(t *testing.T) {
 	}
 }
 
+// TestArguments: the value is not the function's own, but its caller loaded it, or had it from its caller.
+func TestArguments(t *testing.T) {
+	callee := assemble(t, "push %rbx; mov %rsi,%rbx; lea 8(%rbx),%rcx; mov (%rcx),%eax\n")
+	_, err := PointerLoads([]Code{{Bytes: callee}}, amd64.Registers{RIP: last(callee), RCX: 1}, false)
+	passed, ok := errors.AsType[*PassedError](err)
+	if !ok || !slices.Equal(passed.Registers, []amd64.Reg{amd64.RSI}) {
+		t.Fatalf("the callee: %v", err)
+	}
+	condition := assemble(t, "cmp $7,%edi; jne 1f; ret; 1: ud2\n")
+	if _, err := ConditionLoads([]Code{{Bytes: condition}}, last(condition)); err == nil || err.Error() != "it is the function's argument in rdi" {
+		t.Errorf("a condition: %v", err)
+	}
+	for _, tc := range []struct{ text, want, fails string }{
+		{"mov 0x20(%rdi),%rsi; call *%rax", "mov 0x20(%rdi),%rsi", ""},
+		{"mov %rdx,%rsi; call *%rax", "", "rsi, which the call before 0x5 passes: it is the function's argument in rdx"},
+		{"xor %esi,%esi; call *%rax", "", "rsi, which the call before 0x4 passes: it is computed by xor %esi,%esi"},
+		{"mov $1,%esi; mov %esi,%eax", "", "the call before 0x7: not found in the function's code"},
+	} {
+		code := assemble(t, tc.text+"\n")
+		loads, err := ArgumentLoads([]Code{{Bytes: code}}, uint64(len(code)), amd64.RSI)
+		if got := texts(loads); got != tc.want || err == nil && tc.fails != "" || err != nil && err.Error() != tc.fails {
+			t.Errorf("%s: %s, %v", tc.text, got, err)
+		}
+	}
+}
+
 // TestSplitFunction: the trap is in the cold part, the condition in the hot one.
 func TestSplitFunction(t *testing.T) {
 	code := assemble(t, "cmpl $0,0x34(%rdi); jne 1f; ret; .org 0x100; 1: ud2\n")
-	groups, err := ConditionLoads([]Code{{Start: 0x100, Bytes: code[0x100:]}, {Bytes: code[:11]}}, 0x100)
+	groups, err := ConditionLoads([]Code{{Bytes: code[:11]}, {Start: 0x100, Bytes: code[0x100:]}}, 0x100)
 	if got := texts(groups...); err != nil || got != "cmpl $0x0,0x34(%rdi)" {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -160,6 +188,7 @@ func FuzzOrigin(f *testing.F) {
 			}
 		}
 		_, _ = DivisorLoads(function, pc)
+		_, _ = ArgumentLoads(function, pc, amd64.RDI)
 		LastStored(code, amd64.Registers{})
 	})
 }

@@ -18,40 +18,66 @@ type Suspect struct {
 }
 
 // Suspect finds the memory that the failed condition read, or where the access went through a bad pointer, the memory that
-// the pointer was loaded from. It is to be called after Examine. The error is one line that says why nothing is known.
+// the pointer was loaded from; by its caller where it was an argument. It is to be called after Examine. The error is one line that
+// says why nothing is known.
 func (s *Scene) Suspect() (Suspect, error) {
 	f := s.death.finding
-	if f == nil || f.Trap == nil {
+	if f == nil || f.Trap == nil || s.death.chain == nil {
 		return Suspect{}, errors.New("the death is no exception of which the code would tell what it read")
 	}
 	t := f.Trap
-	if t.WildPC {
-		ret := uint64(0) // the caller's frame is the first that is not at the wild pc
-		if c := s.death.chain; c != nil {
-			for i := t.Index; i < len(c.Frames) && (ret == 0 || ret == t.PC); i++ {
-				ret = uint64(c.Frames[i].PC)
-			}
-		}
-		regs := t.Regs
-		regs.RIP = ret
-		loads, err := linux.PointerLoads(s.function(ret-1), regs, true)
-		return Suspect{"the pointer that was called was loaded from it", [][]linux.Load{loads}}, err
-	}
-	code := s.function(t.PC)
-	switch {
+	at := callers(s.death.chain, t)
+	var out Suspect
+	var err error
+	one := func(loads []linux.Load, lerr error) { out.Groups, err = [][]linux.Load{loads}, lerr }
+	code, regs := s.function(t.PC), t.Regs
+	switch regs.RIP = t.PC; {
+	case t.WildPC && len(at) > 0: // it came from a call, which the caller's frame is after
+		out.What = "the pointer that was called was loaded from it"
+		regs.RIP = at[0]
+		one(linux.PointerLoads(s.function(at[0]-1), regs, true))
+		at = at[1:]
 	case t.Vector == amd64.PageFault || t.Vector == amd64.GeneralProtection || t.Vector == amd64.StackFault:
-		regs := t.Regs
-		regs.RIP = t.PC
-		loads, err := linux.PointerLoads(code, regs, false)
-		return Suspect{"the pointer of the access that faulted was loaded from it", [][]linux.Load{loads}}, err
+		out.What = "the pointer of the access that faulted was loaded from it"
+		one(linux.PointerLoads(code, regs, false))
 	case t.Vector == amd64.DivideError:
-		loads, err := linux.DivisorLoads(code, t.PC)
-		return Suspect{"the divisor was loaded from it", [][]linux.Load{loads}}, err
+		out.What = "the divisor was loaded from it"
+		one(linux.DivisorLoads(code, t.PC))
 	case t.Vector == amd64.InvalidOpcode:
-		groups, err := linux.ConditionLoads(code, t.PC)
-		return Suspect{"the condition that failed read it", groups}, err
+		out.What = "the condition that failed read it"
+		out.Groups, err = linux.ConditionLoads(code, t.PC)
+	default:
+		return Suspect{}, fmt.Errorf("a %s reads nothing that somebody wrote", t.Vector)
 	}
-	return Suspect{}, fmt.Errorf("a %s reads nothing that somebody wrote", t.Vector)
+	for depth := 0; err != nil && depth < min(len(at), maxPassed); depth++ {
+		passed, ok := errors.AsType[*linux.PassedError](err)
+		if !ok {
+			break
+		}
+		one(linux.ArgumentLoads(s.function(at[depth]-1), at[depth], passed.Registers[0]))
+	}
+	if err != nil {
+		return Suspect{}, err
+	}
+	return out, nil
+}
+
+// maxPassed is how many callers outward an argument is followed.
+const maxPassed = 4
+
+// callers are the return addresses of the frames outward from a trap, up to the next exception.
+func callers(c *Chain, t *Trap) (all []uint64) {
+	last := t.PC
+	for i := t.Index; i < len(c.Frames); i++ {
+		f := &c.Frames[i]
+		if f.Exception != nil && i > t.Index {
+			break
+		}
+		if pc := uint64(f.PC); pc != last { // inlined functions are at the pc of the function that owns the code
+			all, last = append(all, pc), pc
+		}
+	}
+	return all
 }
 
 // function is the code of the function around a run-time address, both parts of one that is split; nil when it is not known.
@@ -79,14 +105,18 @@ func (s *Scene) function(pc uint64) []linux.Code {
 	}
 	run := pc - link // for startup_64 that is its physical place
 	parts := s.code(run+uint64(sym.Addr), sym.Size)
-	other := sym.Name + ".cold"
-	if hot, split := strings.CutSuffix(sym.Name, ".cold"); split {
-		other = hot
+	other, split := strings.CutSuffix(sym.Name, ".cold")
+	if !split {
+		other = sym.Name + ".cold"
 	}
-	if o, ok := s.Kernel.Symbol(other); ok {
-		parts = append(parts, s.code(run+uint64(o.Addr), o.Size)...)
+	o, ok := s.Kernel.Symbol(other)
+	switch {
+	case !ok:
+		return parts
+	case split: // the entry is in the other part
+		return append(s.code(run+uint64(o.Addr), o.Size), parts...)
 	}
-	return parts
+	return append(parts, s.code(run+uint64(o.Addr), o.Size)...)
 }
 
 // maxFunction bounds the code of one function, in bytes.
