@@ -177,11 +177,67 @@ func TestDeathKeepsTheSites(t *testing.T) {
 	if s.Boot.Verdict != verdict.Bad || s.Boot.Class != verdict.Panic || s.Boot.ExitCode() != 1 {
 		t.Errorf("the boot: %s", s.Boot.Summary)
 	}
-	if warns, n, _ := at(&s, "WARN"); len(warns) != 1 || n != 1 || warns[0].Function != "kcatch_warn" || warns[0].Stage != verdict.Initcall {
-		t.Errorf("%d WARNs: %+v", n, warns)
+	warns, n, _ := at(&s, "WARN")
+	if len(warns) != 1 || n != 1 || warns[0].Function != "kcatch_warn" || warns[0].Stage != verdict.Initcall {
+		t.Fatalf("%d WARNs: %+v", n, warns)
+	}
+	var chain []string
+	for _, f := range warns[0].Frames[1:] {
+		if !f.Inline {
+			chain = append(chain, f.Function)
+		}
+	}
+	if want := said(s.Boot.Log); !slices.Equal(chain, want) || len(want) < 4 {
+		t.Errorf("chain %q, the kernel's own call trace %q", chain, want)
 	}
 	if _, n, _ := at(&s, "do_one_initcall"); n < 20 {
 		t.Errorf("%d initcalls", n)
+	}
+}
+
+// said is the call trace of the first WARN as the kernel printed it, by its own unwinder: the functions outward from the one that
+// warned, without the guesses ("? ").
+func said(log []verdict.LogLine) (functions []string) {
+	frame := regexp.MustCompile(`^ (\w+)[.+]\S*0x[0-9a-f]+/0x[0-9a-f]+$`)
+	within := false
+	for _, l := range log {
+		for _, text := range strings.Split(l.Text, "\n") {
+			switch {
+			case strings.HasPrefix(text, "WARNING: "):
+				within = true
+			case strings.HasPrefix(text, "Kernel panic"), strings.HasPrefix(text, " </TASK>"):
+				return functions
+			case within && frame.MatchString(text):
+				functions = append(functions, frame.FindStringSubmatch(text)[1])
+			}
+		}
+	}
+	return functions
+}
+
+// TestEveryHitOfEveryCPU: two vCPUs that come to a breakpoint as they like; neither is missed and none is counted twice. Who knows
+// better is the kernel: copy_process() calls user_disable_single_step() for each process that it then counts (kernel/fork.c,
+// total_forks), and /proc/stat shows that.
+func TestEveryHitOfEveryCPU(t *testing.T) {
+	k := fixtures.Find(t, fixtures.Good612)
+	p := plan(t, k)
+	p.CPUs = 2
+	p.Run = "i=0; while [ $i -lt 15 ]; do true | true & i=$((i+1)); done; wait; " +
+		"while read a b; do [ $a = processes ] && echo forks $b; done </proc/stat"
+	s := surveyed(t, p, "user_disable_single_step", "do_one_initcall")
+	forks := 0
+	for _, l := range s.Boot.Console {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(l), "forks "); ok {
+			forks, _ = strconv.Atoi(n)
+		}
+	}
+	const shutdown = 3 // init may fork so often after that
+	_, n, exact := at(&s, "user_disable_single_step")
+	if !exact || forks < 40 || n < forks || n > forks+shutdown {
+		t.Errorf("%d hits, the kernel counts %d", n, forks)
+	}
+	if _, n, exact := at(&s, "do_one_initcall"); n != initcalls(t, k.Vmlinux) || !exact {
+		t.Errorf("%d initcalls, nm has %d", n, initcalls(t, k.Vmlinux))
 	}
 }
 
