@@ -27,7 +27,8 @@ type Sighting struct {
 	values verdict.Values
 	cut    int // frames that were not kept
 
-	chain *Chain // named already
+	modules bool   // the chain goes through modules
+	chain   *Chain // named already
 }
 
 // Sight looks at a vCPU that stands at a place. [Scene.Keep] completes what is worth to be kept.
@@ -46,11 +47,12 @@ func (s *Scene) Sight(cpu int, regs amd64.Registers) Sighting {
 		return g
 	}
 	g.trace = unwind.Walk(unwind.NewState(regs), mem, k)
-	if g.trace.Stop.Reason == unwind.OutsideText {
-		// In a module: the list of modules, and what is in them, is true now only.
-		c := s.ChainOf(cpu, regs)
-		g.chain = &c
-		return g
+	outside := func(f unwind.Frame) bool { return !k.IsText(f.PC.Lookup()) }
+	if g.trace.Stop.Reason == unwind.OutsideText || slices.ContainsFunc(g.trace.Frames, outside) {
+		if mods := s.loadedModules(regs); mods != nil {
+			g.modules = true
+			g.trace = unwind.Walk(unwind.NewState(regs), mem, image(k, mods))
+		}
 	}
 	return g
 }
@@ -64,6 +66,10 @@ func (s *Scene) Keep(g *Sighting, at func([]verdict.Frame) int) {
 		g.state.read(s, mem)
 	}
 	mem, _ := s.memory(g.regs)
+	if g.modules { // they may be gone when the names are asked for
+		c := s.ChainOf(g.cpu, g.regs)
+		g.chain = &c
+	}
 	for _, f := range g.trace.Frames {
 		if !f.Interrupted {
 			continue

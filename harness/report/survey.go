@@ -9,8 +9,11 @@ import (
 	"kcatch/harness/verdict"
 )
 
-// SurveyText writes s for a person: how the boot ended, a table of the sites by stage, and below each the chain that was seen
-// first. all shows every distinct chain.
+// shownSites is how many sites the text shows with a chain; the table has them all.
+const shownSites = 40
+
+// SurveyText writes s for a person: how the boot ended, a table of the sites by stage, and of the first of them the chain that was
+// seen first. all shows every distinct chain.
 func SurveyText(w io.Writer, s *verdict.Survey, style Style, all bool) error {
 	t := &text{style: style}
 	if s.Boot.Verdict == verdict.Good {
@@ -22,6 +25,11 @@ func SurveyText(w io.Writer, s *verdict.Survey, style Style, all bool) error {
 	}
 	t.siteTable(s)
 	for i := range s.Sites {
+		if i == shownSites && !all {
+			t.line("")
+			t.line("%s", style.dim(fmt.Sprintf("the chains of %d more sites are in the JSON, in the CSV or with --verbose", len(s.Sites)-i)))
+			break
+		}
 		t.site(&s.Sites[i], all)
 	}
 	t.points(s)
