@@ -89,9 +89,44 @@ const (
 	dwGNUConstIndex      = 0xfc
 )
 
-// ErrSynthetic is the error of a pointer that the compiler has optimized away, though not what it points to (gdb: "synthetic
-// pointer").
-var ErrSynthetic = errors.New("cannot read: the pointer is optimized out, not what it points to")
+// SyntheticPointer is the error of a pointer that the compiler has optimized away, but not the variable that it points to (gdb:
+// "synthetic pointer"): DW_OP_implicit_pointer, DWARF 5 section 2.6.1.1.4.
+type SyntheticPointer struct {
+	Target Value
+	Offset int64 // into the target, in bytes
+}
+
+func (e *SyntheticPointer) Error() string {
+	return "cannot read: the pointer is optimized out, not what it points to"
+}
+
+// pointed reads the operands of DW_OP_implicit_pointer: an entry's offset in .debug_info, and one into the object.
+func (m *machine) pointed() error {
+	ref, err := m.fixed(4, false) // 32-bit DWARF, as kernels have it
+	if err != nil {
+		return err
+	}
+	off, err := m.sleb()
+	if err != nil {
+		return err
+	}
+	e := &SyntheticPointer{Offset: int64(off)}
+	switch {
+	case m.frame.Pointed == nil || m.depth >= maxEntries:
+		e.Target.Err = ErrOptimizedOut
+	default:
+		t, expr, constant, err := m.frame.Pointed(ref)
+		switch {
+		case err != nil:
+			e.Target.Err = err
+		case constant != nil:
+			e.Target = Constant(t, constant)
+		default:
+			e.Target = m.frame.evaluate(t, expr, machine{frame: m.frame, steps: m.steps, depth: m.depth + 1})
+		}
+	}
+	return e
+}
 
 // baseKind is the type of a typed operand: an integer of size bytes.
 type baseKind struct {
@@ -244,7 +279,7 @@ func (m *machine) step(code byte) error {
 		}
 		return m.push(slot{v: base + off})
 	case dwImplicitPointer, dwGNUImplicitPointer:
-		return ErrSynthetic
+		return m.pointed()
 	}
 	return m.operand(code)
 }

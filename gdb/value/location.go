@@ -25,6 +25,9 @@ type Frame struct {
 	// Address and BaseType are what the expression's unit has under an index and at an offset; nil: nothing.
 	Address  func(index uint64) (link uint64, err error)
 	BaseType func(off uint64) (dwarf.Type, error)
+	// Pointed gives the variable whose entry stands at an offset of .debug_info, as it is here: its type and its location, or its
+	// bytes. nil: none is known.
+	Pointed func(ref uint64) (t dwarf.Type, expr, constant []byte, err error)
 	// Entry tells what a location of this function (DW_OP_reg<n>) held when it was called: the value of an expression of its caller.
 	// nil: nothing is known.
 	Entry func(location []byte) (expr []byte, caller *Frame, err error)
@@ -47,6 +50,10 @@ const (
 
 // Evaluate gives the object of type t that a location expression describes. An empty one is optimized out.
 func (f *Frame) Evaluate(t dwarf.Type, expr []byte) Value {
+	return f.evaluate(t, expr, machine{frame: f, steps: new(int)})
+}
+
+func (f *Frame) evaluate(t dwarf.Type, expr []byte, m machine) Value {
 	v := Value{Type: t}
 	if len(expr) == 0 {
 		v.Err = ErrOptimizedOut
@@ -57,7 +64,6 @@ func (f *Frame) Evaluate(t dwarf.Type, expr []byte) Value {
 		v.Err = fmt.Errorf("cannot read: an object of %d bytes is too large", size)
 		return v
 	}
-	m := machine{frame: f, steps: new(int)}
 	at, err := m.run(expr)
 	if err != nil {
 		v.Err = err

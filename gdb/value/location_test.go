@@ -120,7 +120,7 @@ func TestEvaluate(t *testing.T) {
 		{"value", expr(dwLit0+7, dwStackValue), 4, "07000000"},
 		{"bytes", expr(dwImplicitValue, 4, 1, 2, 3, 4), 4, "01020304"},
 		{"too few bytes", expr(dwImplicitValue, 2, 1, 2), 4, "cannot read: a constant of 2 bytes for 4"},
-		{"synthetic pointer", expr(dwImplicitPointer, 1, 0, 0, 0, 0), 8, ErrSynthetic.Error()},
+		{"synthetic pointer", expr(dwImplicitPointer, 1, 0, 0, 0, 0), 8, (&SyntheticPointer{}).Error()},
 		{"deref", expr(dwBreg0+3, 0, dwDeref, dwStackValue), 8, "1011121314151617"},
 		{"deref of a size", expr(dwBreg0+3, 0, dwDerefSize, 2, dwStackValue), 8, "1011000000000000"},
 		{"deref of a strange size", expr(dwBreg0+3, 0, dwDerefSize, 9, dwStackValue), 8, "cannot read: a number of 9 bytes"},
@@ -170,6 +170,28 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
+func TestSyntheticPointer(t *testing.T) {
+	f := testFrame()
+	f.Pointed = func(ref uint64) (dwarf.Type, []byte, []byte, error) {
+		switch ref {
+		case 1:
+			return uintType(4), []byte{dwLit0 + 9, dwStackValue}, nil, nil
+		case 2:
+			return uintType(4), nil, []byte{1, 2, 3, 4}, nil
+		case 3: // points to itself
+			return uintType(8), []byte{dwImplicitPointer, 3, 0, 0, 0, 0}, nil, nil
+		}
+		return nil, nil, nil, errors.New("no variable")
+	}
+	for ref, want := range map[byte]string{1: "09000000", 2: "01020304", 3: "", 4: ""} {
+		v := f.Evaluate(uintType(8), []byte{dwImplicitPointer, ref, 0, 0, 0, 0x7c})
+		s, ok := errors.AsType[*SyntheticPointer](v.Err)
+		if !ok || s.Offset != -4 || fmt.Sprintf("%x", s.Target.Bytes) != want || want == "" && s.Target.Err == nil {
+			t.Errorf("%d: %v, %+v", ref, v.Err, s)
+		}
+	}
+}
+
 func TestNoFrame(t *testing.T) {
 	for _, e := range [][]byte{{dwReg0}, {dwFbreg, 0}, {dwCallFrameCFA}, {dwBreg0, 0}, {dwEntryValue, 1, dwReg0, dwStackValue}, {dwLit0},
 		{dwAddrx, 0}, {dwLit0, dwConvert, 8, dwStackValue}} {
@@ -197,7 +219,7 @@ func TestConstant(t *testing.T) {
 }
 
 func FuzzEvaluate(f *testing.F) {
-	for _, e := range [][]byte{{dwReg0, dwPiece, 4, dwPiece, 4}, {dwFbreg, 0x60}, {dwEntryValue, 1, dwReg0 + 5, dwStackValue},
+	for _, e := range [][]byte{{dwReg0, dwPiece, 4, dwPiece, 4}, {dwFbreg, 0x60}, {dwEntryValue, 1, dwReg0 + 5, dwStackValue}, {dwImplicitPointer, 1, 0, 0, 0, 0},
 		{dwConst1s, 0xff, dwConvert, 0x10, dwLit0, dwLt, dwStackValue}, {dwReg0, dwBitPiece, 4, 4}, {dwSkip, 0xfd, 0xff}} {
 		f.Add(e, int64(8))
 	}

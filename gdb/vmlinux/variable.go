@@ -207,20 +207,24 @@ func (w *scopeWalk) add(e *dwarf.Entry, at int) error {
 	if declared, _ := e.Val(dwarf.AttrDeclaration).(bool); declared {
 		return nil
 	}
-	u := w.u
-	v := Variable{Argument: e.Tag == dwarf.TagFormalParameter, Name: u.sourceName(e)}
-	if v.Name == "" {
-		return nil // a compiler's own
+	if v := w.f.variable(w.u, e, w.a); v.Name != "" { // else it is the compiler's own
+		w.scopes[at].Variables = append(w.scopes[at].Variables, v)
 	}
+	return nil
+}
+
+// variable reads an entry as a variable at a.
+func (f *File) variable(u *unit, e *dwarf.Entry, a Addr) Variable {
+	v := Variable{Argument: e.Tag == dwarf.TagFormalParameter, Name: u.sourceName(e)}
 	typed, err := u.withAttr(e, dwarf.AttrType)
 	if err == nil {
-		d := typeDecoder{f: w.f, u: u}
+		d := typeDecoder{f: f, u: u}
 		v.Type, err = d.of(typed, false, 0)
 	}
 	if err != nil {
 		v.Type, v.Err = &dwarf.VoidType{}, err
 	}
-	if v.Location, err = w.f.location(u, e, dwarf.AttrLocation, w.a); err != nil {
+	if v.Location, err = f.location(u, e, dwarf.AttrLocation, a); err != nil {
 		v.Err = err
 	}
 	if v.Location == nil && e.Val(dwarf.AttrLocation) == nil {
@@ -232,12 +236,11 @@ func (w *scopeWalk) add(e *dwarf.Entry, at int) error {
 		}
 		if v.Const == nil { // a static variable of an inlined function
 			if of, err := u.withAttr(e, dwarf.AttrLocation); err == nil {
-				v.Location, v.Err = w.f.location(u, of, dwarf.AttrLocation, w.a)
+				v.Location, v.Err = f.location(u, of, dwarf.AttrLocation, a)
 			}
 		}
 	}
-	w.scopes[at].Variables = append(w.scopes[at].Variables, v)
-	return nil
+	return v
 }
 
 func constantBytes(v any) []byte {
@@ -287,6 +290,24 @@ func (u *Unit) Address(i uint64) (Addr, error) {
 	defer u.f.mu.Unlock()
 	a, err := u.f.addressAt(u.u, i)
 	return Addr(a), err
+}
+
+// Variable is the variable whose entry stands at an offset of .debug_info (DW_OP_implicit_pointer), as it is at a.
+func (u *Unit) Variable(off uint64, a Addr) (Variable, error) {
+	u.f.mu.Lock()
+	defer u.f.mu.Unlock()
+	in, err := u.f.unitOf(u.u, dwarf.Offset(off-u.u.off+u.u.shift))
+	if err != nil {
+		return Variable{}, err
+	}
+	e, err := in.decode(int(off - in.off))
+	if err != nil {
+		return Variable{}, err
+	}
+	if e.Tag != dwarf.TagVariable && e.Tag != dwarf.TagFormalParameter {
+		return Variable{}, in.broken(e.Offset, "no variable")
+	}
+	return u.f.variable(in, e, a), nil
 }
 
 // BaseType is the base type at an offset from the start of the unit (DW_OP_convert and its like).

@@ -3,6 +3,7 @@ package vmlinux
 import (
 	"bytes"
 	"debug/dwarf"
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -209,5 +210,52 @@ func TestClang(t *testing.T) {
 		if a, err := scopes[0].Unit.Address(uint64(i)); err != nil || a != sym.Addr {
 			t.Errorf("address %d: 0x%x, %v, want %s", i, uint64(a), err, name)
 		}
+	}
+}
+
+// TestPointed: a pointer that is optimized out leads to a variable of the type that it points to, in real code.
+func TestPointed(t *testing.T) {
+	f := openFixture(t, fixtures.Seed61)
+	start, _ := f.Symbol("free_area_init")
+	u, err := f.unitAt(start.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions, err := u.readFunctions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, placed := map[string]bool{}, 0
+	for _, r := range functions {
+		for a := Addr(r.low); a < Addr(r.high) && len(seen) < 20; a += 13 {
+			scopes, err := f.Variables(a, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range scopes {
+				for _, v := range s.Variables {
+					if len(v.Location) < 5 || v.Location[0] != 0xa0 || seen[s.Function+" "+v.Name] {
+						continue
+					}
+					seen[s.Function+" "+v.Name] = true
+					ref := uint64(binary.LittleEndian.Uint32(v.Location[1:]))
+					to, err := s.Unit.Variable(ref, a)
+					if err != nil {
+						t.Errorf("%s in %s: %v", v.Name, s.Function, err)
+						continue
+					}
+					if len(to.Location) > 0 || to.Const != nil {
+						placed++
+					}
+					want := Underlying(v.Type).(*dwarf.PtrType).Type
+					if _, void := Underlying(want).(*dwarf.VoidType); !void && Underlying(to.Type).Size() != Underlying(want).Size() {
+						t.Errorf("%s in %s: points to %s, a %v of %d bytes, not to a %v", v.Name, s.Function, to.Name, to.Type, to.Type.Size(), want)
+					}
+				}
+			}
+		}
+	}
+	if len(seen) < 5 || placed == 0 {
+		t.Errorf("%d pointers, %d of them to a value", len(seen), placed)
 	}
 }

@@ -80,10 +80,19 @@ func (c *Chain) value(o ValueOptions) {
 				if v.Name == "__func__" { // the function's name
 					continue
 				}
-				f.Args = append(f.Args, verdict.Arg{Name: v.Name, Type: value.TypeName(v.Type), Value: v.Text(text), Local: !v.Argument})
+				f.Args = append(f.Args, verdict.Arg{Name: v.Name, Type: value.TypeName(v.Type), Value: shownAs(v.Value, text), Local: !v.Argument})
 			}
 		}
 	}
+}
+
+// shownAs is a value's text. A pointer that is optimized out is shown by what it points to.
+func shownAs(v value.Value, o value.TextOptions) string {
+	s, ok := errors.AsType[*value.SyntheticPointer](v.Err)
+	if !ok || s.Offset != 0 || s.Target.Err != nil {
+		return v.Text(o)
+	}
+	return "<synthetic pointer> -> " + s.Target.Text(o)
 }
 
 // scopes are the functions of an activation with their variables, as many as it shows frames; none where they do not match.
@@ -124,6 +133,14 @@ func (a *activations) frame(trace int, scope vmlinux.Scope) *value.Frame {
 			return uint64(link), err
 		},
 		BaseType: func(off uint64) (dwarf.Type, error) { return scope.Unit.BaseType(off) },
+		Pointed: func(ref uint64) (dwarf.Type, []byte, []byte, error) {
+			_, link := a.s.fileAt(f.PC.Lookup())
+			v, err := scope.Unit.Variable(ref, link)
+			if err == nil {
+				err = v.Err
+			}
+			return v.Type, v.Location, v.Const, err
+		},
 		Entry: func(location []byte) ([]byte, *value.Frame, error) {
 			return a.entry(trace, scope.Function, location)
 		},
