@@ -95,6 +95,17 @@ func shownAs(v value.Value, o value.TextOptions) string {
 	return "<synthetic pointer> -> " + s.Target.Text(o)
 }
 
+// drop takes the innermost activation out, which showed n frames.
+func (a *activations) drop(n int) {
+	if a == nil || len(a.shown) == 0 {
+		return
+	}
+	a.shown = a.shown[1:]
+	for i := range a.shown {
+		a.shown[i].first -= n
+	}
+}
+
 // scopes are the functions of an activation with their variables, as many as it shows frames; none where they do not match.
 func (a *activations) scopes(at shown, locals bool) ([]vmlinux.Scope, *value.Frame) {
 	file, link := a.s.fileAt(a.frames[at.trace].PC.Lookup())

@@ -68,4 +68,5 @@ func (c *Chain) dropInnermost() {
 	for i := range c.Traps {
 		c.Traps[i].Index -= n
 	}
+	c.acts.drop(n)
 }
