@@ -43,7 +43,7 @@ func TestResultContract(t *testing.T) {
 			"cause.exception.vector": `6`, "cause.exception.name": `"#UD"`, "cause.instruction": `"ud2"`, "cause.bug.warning": `false`,
 			"cause.inlined_into": `["init_unavailable_range"]`,
 		}},
-		{"dead 6.12", boot(fixtures.Seed612, "--smp", "2"), 1, "bad", map[string]string{
+		{"dead 6.12", boot(fixtures.Seed612, "--smp", "2", "--values", "all", "--values-depth", "1"), 1, "bad", map[string]string{
 			"class": `"early-exception"`, "cause.function": `"__SetPageReserved"`, "cause.exception.vector": `6`,
 		}},
 		{"dead, and who wrote", boot(fixtures.Seed61, "--accel", "tcg", "--who-wrote", "auto"), 1, "bad", map[string]string{"class": `"early-exception"`}},

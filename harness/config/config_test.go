@@ -178,6 +178,7 @@ func TestRefusals(t *testing.T) {
 		{"timeout endless", "--timeout 10000h", "", "at most a week", ""},
 		{"until", "--until a-b", "", `--until: "a-b" is no symbol of a kernel`, "--until init"},
 		{"values", "--values arg", "", `--values: "arg" is none of none, args, all`, "did you mean args?"},
+		{"values depth", "--values-depth 4", "", `--values-depth: "4" is not a number from 0 to 3`, ""},
 		{"accel", "--accel hvf", "", `--accel: "hvf" is none of auto, tcg, kvm`, ""},
 		{"expect", "--expect ops", "", `--expect: "ops" is not a class of death`, "did you mean oops?"},
 		{"expect far off", "--expect zzzzzz", "", `is not a class of death`, "one of ok, early-exception"},
