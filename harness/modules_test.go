@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
 	"kcatch/internal/fixtures"
@@ -70,6 +71,7 @@ func TestModuleFaults(t *testing.T) {
 				fixtures.Need(t, k.FaultyModules != "", "the faulty module of "+name, "make fixtures")
 				p := plan(t, k)
 				p.Modules, p.Run = k.FaultyModules, fmt.Sprintf(run, tc.fault)
+				p.Values = autopsy.ValueOptions{Args: true}
 				r := boots(t, p)
 				if r.Class != tc.class || r.Stage != verdict.Userspace {
 					t.Fatalf("class %s, stage %s: %s", r.Class, r.Stage, r.Summary)
@@ -91,6 +93,15 @@ func TestModuleFaults(t *testing.T) {
 					t.Errorf("instruction %q, access %q", r.Cause.Instruction, r.Cause.Access)
 				}
 				hasChain(t, r, tc.chain)
+				named := fmt.Sprintf(`"%s`, tc.fault) // what the module was told
+				if !slices.ContainsFunc(r.CPUs[0].Frames, func(f verdict.Frame) bool {
+					return f.Function == "kcatch_mod_fault" && len(f.Args) == 1 && f.Args[0].Name == "fault" && strings.Contains(f.Args[0].Value, named)
+				}) {
+					for _, f := range r.CPUs[0].Frames {
+						t.Logf("%s %+v", f.Function, f.Args)
+					}
+					t.Errorf("kcatch_mod_fault was not called with %s", named)
+				}
 				moduleOracle(t, filepath.Join(k.FaultyModules, "kcatch_mod.ko"), r.CPUs[0].Frames)
 			})
 		}
