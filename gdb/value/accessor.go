@@ -63,10 +63,8 @@ var accessors = map[string]Macro{
 	"smp_processor_id":     of("cpu_number"),
 	"raw_smp_processor_id": of("cpu_number"),
 
-	// include/linux/mm.h, page_ref.h, page-flags.h. A tail page's compound_head is its head's address + 1. A page of hugetlb that
-	// shares its struct pages (HVO) is not told apart.
+	// include/linux/mm.h, page_ref.h, page-flags.h. compound_head is an operation of its own, evaluator.head.
 	"_compound_head":  of("((unsigned long)compound_head(p))", "p"),
-	"compound_head":   of("((struct page *)((p)->compound_head & 1 ? (p)->compound_head - 1 : (unsigned long)(p)))", "p"),
 	"page_folio":      of("((struct folio *)compound_head(p))", "p"),
 	"page_ref_count":  of("((p)->_refcount)", "p"),
 	"page_count":      of("(compound_head(p)->_refcount)", "p"),
@@ -76,6 +74,16 @@ var accessors = map[string]Macro{
 	"PageCompound":    of("(PageHead(p) || PageTail(p))", "p"),
 	"PagePoisoned":    of("((p)->flags == -1UL)", "p"),
 	"PageReserved":    of("((p)->flags >> PG_reserved & 1)", "p"),
+}
+
+// compoundHead is a function that is evaluated as itself, so that a page's head keeps its name in texts.
+const compoundHead = "compound_head"
+
+// Known reports whether a function or macro of the kernel is among those that only read. What it means here is more than its own
+// definition could say, which may call functions.
+func Known(name string) bool {
+	_, ok := accessors[name]
+	return ok || name == compoundHead
 }
 
 // of is a macro with a body and parameters.

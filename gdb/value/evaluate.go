@@ -83,14 +83,39 @@ func (e *evaluator) node(n *node) (operand, error) {
 	case opSizeof:
 		return e.sizeof(n)
 	case opCall:
+		if n.text == compoundHead && len(n.kids) == 1 {
+			return e.head(n)
+		}
 		if e.collect {
 			for _, k := range n.kids {
 				_, _ = e.rvalue(k)
 			}
+			e.read(operand{node: n}, Value{Err: ErrFunction}, e.through)
 		}
 		return operand{}, fmt.Errorf("%s() is a function: its value is not known", n.text)
 	}
 	return operand{}, errors.New("not understood")
+}
+
+// head is the first page of the compound page that a page belongs to, the page itself of one that is by itself: a tail page's member
+// compound_head is its head's address + 1 (include/linux/page-flags.h). A page of hugetlb that shares its struct pages is not told apart.
+func (e *evaluator) head(n *node) (operand, error) {
+	page, err := e.address(n.kids[0])
+	if err != nil {
+		return operand{}, err
+	}
+	if _, ok := pointer(page.Type); !ok {
+		return operand{}, fmt.Errorf("%s is no pointer", n.kids[0])
+	}
+	word, err := e.address(&node{op: opMember, text: "compound_head", kids: []*node{deref(n.kids[0])}, col: n.col})
+	if err != nil {
+		return operand{}, err
+	}
+	at := page.bits64()
+	if w := word.bits64(); w&1 != 0 {
+		at = w - 1
+	}
+	return scalar(page.Type, at), nil
 }
 
 func (e *evaluator) variable(n *node) (operand, error) {
@@ -414,7 +439,17 @@ func (e *evaluator) sizeof(n *node) (operand, error) {
 // named is the type of a cast or sizeof.
 func (e *evaluator) named(n typeName) (dwarf.Type, error) {
 	t := basic(n.base)
-	if t == nil && n.base != "void" {
+	switch {
+	case n.of != nil:
+		was := e.sizing
+		e.sizing = true
+		o, err := e.eval(n.of)
+		e.sizing = was
+		if err != nil {
+			return nil, err
+		}
+		t = o.Type
+	case t == nil && n.base != "void":
 		var err error
 		if t, err = e.scope.Type(n.base); err != nil {
 			return nil, err

@@ -93,7 +93,10 @@ func (e Expression) Eval(s Scope) (Value, error) {
 	return v, nil
 }
 
-// Read is an object that an expression reads.
+// ErrFunction is the error of what an expression would have to call.
+var ErrFunction = errors.New("cannot call a function")
+
+// Read is an object that an expression reads, or a function that it would call: that has [ErrFunction].
 type Read struct {
 	// Text is the part of the expression that names it, with accessors replaced: page->_refcount for
 	// atomic_read(&page->_refcount).

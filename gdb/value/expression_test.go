@@ -36,6 +36,7 @@ var conditions = []string{
 	"(bool)256", "(bool)nothing", "(long)object.error", "(unsigned long)object.error >= -4095UL", "object.callback == callback", "object.callback == &callback",
 	"(size_t)pointer == (unsigned long)&object", "pages[0].tag[0] == *(char *)&pages[0].tag", "*object.name", "object.name[4]", "words[1][2]", "**words",
 	"({ int i = 3; seven; })",
+	"(typeof(seven))large", "(typeof(byte))big", "((typeof(&pages[1]))pages)->flags", "((typeof(*pointer) *)&object)->numbers[1]", "sizeof(typeof(pages))",
 }
 
 // TestArithmetic compares with what gcc 12 makes of the same text: the program computes each one and writes the results.
@@ -126,13 +127,15 @@ func TestReads(t *testing.T) {
 		{"atomic_read(&page->_refcount.refs)", "~page=8@reg page->_refcount.refs=4@pages+36"},
 		{"page_ref_count(page) == 1 && page->flags & 1", "~page=8@reg page->_refcount=4@pages+36 page->flags=8@pages"},
 		{"page_ref_count(page) == 2 && page->flags & 1", "~page=8@reg page->_refcount=4@pages+36"},
-		{"compound_head(&pages[1])->flags", "~pages[1].compound_head=8@pages+48 ((struct page *)(pages[1].compound_head & 1 ? " +
-			"pages[1].compound_head - 1 : (unsigned long)&pages[1]))->flags=8@pages"},
+		{"compound_head(&pages[1])->flags", "~pages[1].compound_head=8@pages+48 compound_head(&pages[1])->flags=8@pages"},
+		{"page_count(page) && PageTail(&pages[1])", "~page=8@reg ~page->compound_head=8@pages+8 compound_head(page)->_refcount=4@pages+36 " +
+			"pages[1].compound_head=8@pages+48"},
 		{"list_empty(&object.list)", "object.list.next=8@object+192"},
 		{"page", "page=8@reg"},
 		{"page[seven - 6].flags", "~page=8@reg ~seven=4@seven page[seven - 6].flags=8@pages+40"},
 		{"gone->flags || page->flags", "~gone=8@optimized out ~page=8@reg page->flags=8@pages"},
-		{"callback(pointer->page, 3) > minus", "~pointer=8@pointer pointer->page=8@object+40 minus=4@minus"},
+		{"callback(pointer->page, 3) > minus", "~pointer=8@pointer pointer->page=8@object+40 " +
+			"callback(pointer->page, 3)=0@cannot call a function minus=4@minus"},
 		{"object.in.wide > object.in.low", "object.in.wide=6@object+66 object.in.low=1@object+64"},
 		{"nothing->ready", "~nothing=8@nothing nothing->ready=1@cannot read 0x1e: not mapped"},
 		{"sizeof(pointer->page->flags) + GREEN", ""},

@@ -36,10 +36,14 @@ const (
 // typeName is a type as it is written: a base and pointers to it.
 type typeName struct {
 	base  string // "struct page", "unsigned long", "gfp_t", "void"
+	of    *node  // typeof(of), in place of a base
 	stars int
 }
 
 func (t typeName) String() string {
+	if t.of != nil {
+		return typeName{base: "typeof(" + t.of.render(0) + ")", stars: t.stars}.String()
+	}
 	if t.stars == 0 {
 		return t.base
 	}

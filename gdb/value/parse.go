@@ -348,6 +348,18 @@ func (p *parser) typeIn(i int) (t typeName, end int, ok bool) {
 	i++
 	var words []string
 	sure := false
+	if w := word(); w.kind == tokenName && (w.text == "typeof" || w.text == "__typeof__") && i+1 < len(p.in) && p.in[i+1].text == "(" {
+		args, end, whole := arguments(p.in, i+1)
+		if !whole || len(args) != 1 || p.depth > maxParse {
+			return t, 0, false
+		}
+		inner := parser{text: p.text, in: args[0], depth: p.depth + 1}
+		n, err := inner.whole()
+		if err != nil {
+			return t, 0, false
+		}
+		t.of, i = n, end+1
+	}
 	for ; word().kind == tokenName; i++ {
 		switch w := word().text; {
 		case slices.Contains(ignoredWords, w):
@@ -372,7 +384,10 @@ func (p *parser) typeIn(i int) (t typeName, end int, ok bool) {
 			t.stars++
 		}
 	}
-	if word().text != ")" || len(words) == 0 || !sure && t.stars == 0 {
+	if t.of != nil && len(words) == 0 {
+		return t, i + 1, word().text == ")" && t.stars <= 8
+	}
+	if word().text != ")" || len(words) == 0 || t.of != nil || !sure && t.stars == 0 {
 		return t, 0, false
 	}
 	t.base = baseName(words)

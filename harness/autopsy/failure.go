@@ -146,6 +146,9 @@ func (f *failure) values(s *Scene) (values []verdict.ConditionValue, result stri
 		text.Member = r.Text[strings.LastIndexAny(r.Text, ".>")+1:]
 		v := verdict.ConditionValue{Expression: r.Text, Type: value.TypeName(r.Value.Type), Value: r.Value.Text(text), Through: r.Through,
 			Derived: !strings.Contains(written, strings.ReplaceAll(r.Text, " ", "")), ByLog: f.scope.byLog == r.Text && r.Text != ""}
+		if r.Value.Type == nil {
+			v.Type = ""
+		}
 		if r.Value.HasAddr {
 			v.Address, v.Size = verdict.Hex(r.Value.Addr), int(r.Value.Size())
 		}

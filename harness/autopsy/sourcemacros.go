@@ -21,6 +21,9 @@ func (s site) macrosOf(source string) value.Macros {
 	all := s.defined
 	return func(name string) (value.Macro, bool) {
 		m, known := found[name]
+		if !known && value.Known(name) { // compound_head is a macro around a function
+			return value.Macro{}, false
+		}
 		if !known {
 			if all == nil {
 				all = definitionsOf(strings.Split(source, "\n"))
