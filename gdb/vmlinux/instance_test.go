@@ -1,6 +1,7 @@
 package vmlinux
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"path"
@@ -74,6 +75,41 @@ func TestInstances(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestInstancesOfEveryForm: DWARF 4 and 5, without .debug_aranges, compressed, without debug information. The addresses are readelf's
+// (see testdata/README.md): check() is inlined into init_one(), which is inlined into free_area_init(); line 57 is its loop's
+// head, in four places.
+func TestInstancesOfEveryForm(t *testing.T) {
+	for _, name := range []string{"tiny", "tiny-dwarf4", "tiny-noaranges", "tiny-zlib", "tiny-zstd", "tiny-stripped"} {
+		f, err := Open("testdata/" + name + ".elf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for function, want := range map[string][]Instance{
+			"check": {{0xffffffff81000082, true}}, "init_one": {{0xffffffff81000082, true}}, "list_add": {{0xffffffff8100008f, true}},
+			"scaled": {{0xffffffff81000030, false}},
+		} {
+			if name == "tiny-stripped" && want[0].Inline { // its symbols are left
+				want = nil
+			}
+			if got, err := f.Instances(function); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %s: %+v, %v; want %+v", name, function, got, err, want)
+			}
+		}
+		for line, want := range map[int]Addr{37: 0xffffffff81000082, 57: 0xffffffff81000050, 71: 0xffffffff810000e6} {
+			got, err := f.LineCode("init/main.c", line)
+			var unknown *UnknownError
+			if name == "tiny-stripped" {
+				if !errors.As(err, &unknown) {
+					t.Errorf("%s: %v", name, err)
+				}
+			} else if err != nil || !slices.Equal(got.Code, []Addr{want}) {
+				t.Errorf("%s: line %d: %#x, %v; want 0x%x", name, line, got.Code, err, uint64(want))
+			}
+		}
 	}
 }
 
