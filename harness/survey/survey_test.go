@@ -27,8 +27,10 @@ func plan(t *testing.T, k fixtures.Kernel) harness.Plan {
 		Timeout: 2 * time.Minute, FailOn: []verdict.Class{verdict.Oops, verdict.Bug}, Out: t.TempDir()}
 }
 
+// parse makes the options of a survey. Their limit is above the most hits in a row that a test counts, and low for the test's time.
 func parse(t *testing.T, breaks ...string) (o Options) {
 	t.Helper()
+	o.Limit = 300
 	for _, text := range breaks {
 		b, err := ParseBreak(text)
 		if err != nil {
@@ -222,7 +224,7 @@ func TestEveryHitOfEveryCPU(t *testing.T) {
 	k := fixtures.Find(t, fixtures.Good612)
 	p := plan(t, k)
 	p.CPUs = 2
-	p.Run = "i=0; while [ $i -lt 15 ]; do true | true & i=$((i+1)); done; wait; " +
+	p.Run = "i=0; while [ $i -lt 8 ]; do true | true & i=$((i+1)); done; wait; " +
 		"while read a b; do [ $a = processes ] && echo forks $b; done </proc/stat"
 	s := surveyed(t, p, "user_disable_single_step", "do_one_initcall")
 	forks := 0
