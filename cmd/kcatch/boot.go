@@ -240,16 +240,21 @@ func writeJSON(to string, stdout io.Writer, r *verdict.Result) error {
 
 // writeTo writes to the file that --json names, or to standard output for "-".
 func writeTo(to string, stdout io.Writer, write func(io.Writer) error) error {
+	return writeFile("--json", to, stdout, write)
+}
+
+// writeFile writes to the file that a flag names, or to standard output for "-".
+func writeFile(flag, to string, stdout io.Writer, write func(io.Writer) error) error {
 	if to == "-" {
 		return write(stdout)
 	}
 	f, err := os.Create(to)
 	if err != nil {
-		return blame.New(blame.Usage, "--json: "+err.Error(), "name a file in a directory that exists, or - for standard output")
+		return blame.New(blame.Usage, flag+": "+err.Error(), "name a file in a directory that exists, or - for standard output")
 	}
 	if err := write(f); err != nil {
 		_ = f.Close() // the write's error is the telling one
-		return &blame.Error{Kind: blame.Infrastructure, Msg: "--json: " + err.Error(), Err: err}
+		return &blame.Error{Kind: blame.Infrastructure, Msg: flag + ": " + err.Error(), Err: err}
 	}
 	return f.Close()
 }

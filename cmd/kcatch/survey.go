@@ -92,6 +92,12 @@ func (f surveyFlags) options(cfg config.Boot) (survey.Options, error) {
 	if cfg.Repeat > 1 {
 		return o, blame.New(blame.Usage, "--repeat: a survey is one boot", "leave it out")
 	}
+	if cfg.WhoWrote != "" {
+		return o, blame.New(blame.Usage, "--who-wrote: a survey does not ask it", "kcatch boot --who-wrote does")
+	}
+	if cfg.JSON == "-" && f.csv == "-" {
+		return o, blame.New(blame.Usage, "--json - and --csv -: standard output is one", "name a file for one of them")
+	}
 	for _, text := range f.breaks {
 		b, err := survey.ParseBreak(text)
 		if err != nil {
@@ -115,6 +121,9 @@ func runSurvey(ctx context.Context, cfg config.Boot, flags surveyFlags, stdout i
 		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
 	}
 	if err != nil && result == nil {
+		if cfg.DryRun {
+			return 0, err
+		}
 		failed := survey.Failed(err)
 		result = &failed
 	}
@@ -171,7 +180,7 @@ func showSurvey(cfg config.Boot, flags surveyFlags, s *verdict.Survey, failed bo
 		errs = append(errs, writeTo(cfg.JSON, stdout, func(w io.Writer) error { return report.SurveyJSON(w, s) }))
 	}
 	if flags.csv != "" && (!failed || len(s.Sites) > 0) {
-		errs = append(errs, writeTo(flags.csv, stdout, func(w io.Writer) error { return report.SurveyCSV(w, s) }))
+		errs = append(errs, writeFile("--csv", flags.csv, stdout, func(w io.Writer) error { return report.SurveyCSV(w, s) }))
 	}
 	if cfg.JSON != "-" && flags.csv != "-" && (!failed || len(s.Sites) > 0) {
 		errs = append(errs, report.SurveyText(stdout, s, styleOf(cfg, stdout), cfg.Verbose))
