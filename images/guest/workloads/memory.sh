@@ -57,7 +57,8 @@ step() {
 		churn $dir/tmpfs
 		;;
 	page-cache)
-		mkdir -p $dir/files && churn $dir/files
+		# ramfs is in every kernel, and its pages are the page cache's own; the root may be a tmpfs.
+		mkdir -p $dir/files && mount -t ramfs ramfs $dir/files && churn $dir/files
 		;;
 	filesystem)
 		grep -qw ext2 /proc/filesystems 2>/dev/null || modprobe -q ext2 2>/dev/null || grep -qw ext4 /proc/filesystems 2>/dev/null || absent 'no ext2'
@@ -137,7 +138,8 @@ step() {
 		swapoff $(tail -n +2 /proc/swaps | cut -d ' ' -f 1) # -a wants an fstab
 		;;
 	drop-caches)
-		rm -rf $dir/files $dir/mapped $dir/pipes
+		rm -rf $dir/files/* $dir/mapped $dir/pipes
+		umount $dir/files
 		knob /proc/sys/vm/drop_caches 3 || absent 'no /proc/sys/vm/drop_caches'
 		;;
 	esac
