@@ -138,6 +138,9 @@ func TestJudges(t *testing.T) {
 		{"a silent command in user space", base(func(w *watch) {
 			w.marker, w.in.Linger, w.in.Machine, w.since.at = true, true, still{cpu: quietLimit}, since(quietLimit)
 		}), 0},
+		{"a workload that says nothing any more", base(func(w *watch) {
+			w.marker, w.in.Linger, w.in.Talks, w.in.Machine, w.since.at = true, true, true, still{cpu: quietLimit}, since(quietLimit)
+		}), Stuck},
 		{"another init, in ring 3", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.user = now, true }), Reached},
 		{"another init, just begun", base(func(w *watch) { w.in.Marker = ""; w.initAt = now }), 0},
 		{"another init, at work for a while", base(func(w *watch) { w.in.Marker = ""; w.initAt = since(2 * initGrace) }), Reached},
