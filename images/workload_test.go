@@ -103,3 +103,10 @@ func FuzzAddStep(f *testing.F) {
 		}
 	})
 }
+
+func TestHelperWithoutCompiler(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	if _, err := BuildHelper(t.Context()); blame.Of(err) != blame.Infrastructure || !strings.Contains(blame.Hint(err), "gcc") {
+		t.Errorf("%v, hint %q", err, blame.Hint(err))
+	}
+}
