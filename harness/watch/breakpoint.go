@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"kcatch/gdb/amd64"
@@ -15,9 +16,10 @@ import (
 type point struct {
 	symbol string
 	link   vmlinux.Addr
-	until  bool   // this is what --until names
-	anchor bool   // its passing tells the slide, before anything else of the kernel is passed
-	of     *Point // somebody else's
+	until  bool     // this is what --until names
+	anchor bool     // its passing tells the slide, before anything else of the kernel is passed
+	kind   rsp.Kind // zero: a breakpoint
+	of     *Point   // somebody else's
 	hits   int
 	out    bool // taken out again
 
@@ -29,7 +31,9 @@ type point struct {
 func (p *point) early() bool { return p.of != nil || p.until }
 
 // spread points are in the stub at every slide that there can be, until the kernel is found or one of them is hit.
-func (p *point) spread() bool { return p.anchor || p.until }
+func (w *watch) spread(p *point) bool {
+	return p.anchor || p.until && (slices.Contains(beforeAnchor, p.symbol) || !slices.ContainsFunc(w.points, func(p point) bool { return p.anchor }))
+}
 
 // sharpening are the functions whose entry makes the watch quicker or the report better; nothing depends on them. The least
 // missed is the last.
@@ -106,7 +110,7 @@ func (w *watch) lift(ctx context.Context, p *point) error {
 
 func all(*point) bool { return true }
 
-// scatter puts the point of --until, and the anchor, to every place where the kernel may come to run it: it may be passed
+// scatter puts the anchor, or the point of --until for want of one, to every place where the kernel may come to run it: it may be passed
 // before the kernel is found in RAM. Each is a packet of 35 us; TCG takes any number of breakpoints, at addresses that are not
 // mapped yet too.
 func (w *watch) scatter(ctx context.Context) error {
@@ -122,7 +126,7 @@ func (w *watch) gather(ctx context.Context) error {
 func (w *watch) everywhere(do func(rsp.Breakpoint) error) error {
 	for i := range w.points {
 		p := &w.points[i]
-		for slide := uint64(0); p.spread() && slide < guest.MaxSlide; slide += guest.Alignment {
+		for slide := uint64(0); w.spread(p) && slide < guest.MaxSlide; slide += guest.Alignment {
 			if err := do(p.at(slide)); err != nil {
 				return lost(err)
 			}
@@ -136,7 +140,7 @@ func (w *watch) scatteredHit(regs amd64.Registers) (*point, uint64) {
 	for i := range w.points {
 		p := &w.points[i]
 		slide := regs.RIP - uint64(p.link)
-		if w.scattered && p.spread() && slide < guest.MaxSlide && slide%guest.Alignment == 0 {
+		if w.scattered && p.kind != rsp.ReadWatch && w.spread(p) && slide < guest.MaxSlide && slide%guest.Alignment == 0 {
 			return p, slide
 		}
 	}
@@ -144,6 +148,9 @@ func (w *watch) scatteredHit(regs amd64.Registers) (*point, uint64) {
 }
 
 func (p point) at(slide uint64) rsp.Breakpoint {
+	if p.kind == rsp.ReadWatch {
+		return rsp.Breakpoint{Kind: p.kind, Addr: uint64(p.link) + slide, Len: 8}
+	}
 	return rsp.Breakpoint{Kind: rsp.Hardware, Addr: uint64(p.link) + slide, Len: 1}
 }
 
@@ -195,10 +202,14 @@ func (w *watch) placed() bool {
 // stopped handles a stop that was not asked for: a breakpoint, or a machine that QEMU froze.
 func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 	if s.Reason() == rsp.ReasonWatch {
-		if err := w.written(ctx, s); err != nil {
+		act := func() error { return w.written(ctx, s) }
+		if slide, ok := w.anchorRead(s); ok {
+			act = func() error { return w.anchored(ctx, slide) }
+		}
+		if err := act(); err != nil {
 			return err
 		}
-		return w.resume(ctx)
+		return w.resume(ctx) // where it stands it may stop at once: at what it has just got to
 	}
 	if s.Reason() != rsp.ReasonBreak {
 		return w.freeze(s)
@@ -216,10 +227,7 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 			w.reached = true
 			return w.passedAt(ctx, s, regs, slide)
 		}
-		if err := w.gather(ctx); err != nil {
-			return err
-		}
-		if err := w.place(ctx, slide, (*point).early); err != nil {
+		if err := w.anchored(ctx, slide); err != nil {
 			return err
 		}
 	}

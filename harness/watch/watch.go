@@ -132,7 +132,7 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 	if in.Quiet == 0 {
 		in.Quiet = quietLimit
 	}
-	w := &watch{in: in, points: append(points(in.Symbols, in.Until, in.FewPoints), others(in.Symbols, in.Points)...)}
+	w := &watch{in: in, points: append(points(in.Symbols, in.Until, in.FewPoints), others(in.Symbols, in.Until, in.Points)...)}
 	if slices.ContainsFunc(w.points, func(p point) bool { return p.early() }) { // it may be among the first things
 		put := w.scatter
 		if in.FewPoints { // at least where it is without KASLR

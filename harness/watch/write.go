@@ -125,6 +125,9 @@ func (w *watch) interrupt(ctx context.Context) error {
 	if err != nil {
 		return lost(err)
 	}
+	if slide, ok := w.anchorRead(s); ok {
+		return w.anchored(ctx, slide)
+	}
 	if s.Reason() == rsp.ReasonWatch {
 		return w.written(ctx, s)
 	}
