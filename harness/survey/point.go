@@ -38,10 +38,11 @@ func ParseBreak(text string) (Break, error) {
 		return b, nil
 	}
 	n, err := strconv.Atoi(line)
+	file = strings.TrimPrefix(file, "./")
 	if err != nil || n < 1 || n > maxLine || file == "" {
 		return b, refuse(text, "has no line after the colon", "write it as --break mm/page_alloc.c:1234")
 	}
-	b.File, b.Line = strings.TrimPrefix(file, "./"), n
+	b.File, b.Line = file, n
 	return b, nil
 }
 

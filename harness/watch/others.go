@@ -71,7 +71,7 @@ func (w *watch) anchorRead(s rsp.Stop) (slide uint64, ok bool) {
 	for i := range w.points {
 		p := &w.points[i]
 		slide := s.Watch.Addr - uint64(p.link)
-		if w.scattered && p.anchor && p.kind == rsp.ReadWatch && slide < guest.MaxSlide && slide%guest.Alignment == 0 {
+		if w.scattered && p.anchor && s.Watch.Kind == p.kind && slide < guest.MaxSlide && slide%guest.Alignment == 0 {
 			return slide, true
 		}
 	}
