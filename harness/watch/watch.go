@@ -93,6 +93,8 @@ type Input struct {
 	// [Write]. TCG takes any number of them, at addresses that are not mapped yet too.
 	Watched []rsp.Breakpoint
 	Written func(ctx context.Context, w Write) (Next, error)
+	// Rewatch is asked for all watchpoints after a Written that gave Moved.
+	Rewatch func() []rsp.Breakpoint
 	// Rearmed is told when a watchpoint that rested is in again.
 	Rearmed func(addr uint64)
 	// FewPoints says that the stub takes four breakpoints and no more (KVM).

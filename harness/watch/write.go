@@ -23,9 +23,10 @@ type Next int
 
 // The zero value leaves it where it is.
 const (
-	Keep Next = iota
-	Rest      // it is taken out, and put in again after a while: see [rest]
-	Drop      // it is taken out
+	Keep  Next = iota
+	Rest       // it is taken out, and put in again after a while: see [rest]
+	Drop       // it is taken out
+	Moved      // Input.Rewatch has other watchpoints from now on
 )
 
 // rest is how long a watchpoint rests. A write that the guest's timer interrupt makes each time would leave it no time for
@@ -52,6 +53,9 @@ func (w *watch) written(ctx context.Context, s rsp.Stop) error {
 	if err != nil || next == Keep {
 		return err
 	}
+	if next == Moved {
+		return w.rewatch(ctx)
+	}
 	i := slices.IndexFunc(w.in.Watched, func(b rsp.Breakpoint) bool { return b.Addr == s.Watch.Addr })
 	if i < 0 {
 		return nil
@@ -64,6 +68,28 @@ func (w *watch) written(ctx context.Context, s rsp.Stop) error {
 	if next == Rest {
 		w.resting = append(w.resting, resting{point, time.Now().Add(rest)})
 	}
+	return nil
+}
+
+// rewatch takes out the watchpoints that Input.Rewatch has no more, and puts in those that are new.
+func (w *watch) rewatch(ctx context.Context) error {
+	all := w.in.Rewatch()
+	for _, b := range w.in.Watched {
+		if !slices.Contains(all, b) {
+			if err := w.in.Stub.Remove(ctx, b); err != nil {
+				return lost(err)
+			}
+		}
+	}
+	w.resting = slices.DeleteFunc(w.resting, func(r resting) bool { return r.point.Kind != rsp.Hardware })
+	for _, b := range all {
+		if !slices.Contains(w.in.Watched, b) {
+			if err := w.in.Stub.Insert(ctx, b); err != nil {
+				return lost(err)
+			}
+		}
+	}
+	w.in.Watched = all
 	return nil
 }
 

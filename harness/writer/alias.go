@@ -38,9 +38,15 @@ func Split(addr uint64, size int, translate func(va uint64) (pa, n uint64, err e
 // Maps is where a kernel maps memory besides the address that was asked for. Documentation/arch/x86/x86_64/mm.rst.
 type Maps struct {
 	Direct uint64 // page_offset_base: all of RAM
+	// DirectVar is the run-time address of the variable page_offset_base, DirectVarPhys its guest-physical one; 0: there is none.
+	// kernel_randomize_memory() (arch/x86/mm/kaslr.c) sets it once.
+	DirectVar, DirectVarPhys uint64
 	// Image is the run-time address of _text, ImagePhys its guest-physical one, ImageSize the bytes to _end.
 	Image, ImagePhys, ImageSize uint64
 }
+
+// InImage reports whether an address is in the kernel's image.
+func (m Maps) InImage(addr uint64) bool { return m.Image != 0 && addr-m.Image < m.ImageSize }
 
 // Alias is one virtual address of a piece.
 type Alias struct {

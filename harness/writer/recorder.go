@@ -42,6 +42,7 @@ type Event struct {
 // Recorder takes the writes of one boot. It is not safe for concurrent use.
 type Recorder struct {
 	ram     RAM
+	maps    Maps
 	records []record
 	frozen  bool // by End
 }
@@ -69,7 +70,7 @@ type account struct {
 
 // NewRecorder begins with the machine at its first instruction.
 func NewRecorder(ram RAM, m Maps, targets []Target) *Recorder {
-	r := &Recorder{ram: ram}
+	r := &Recorder{ram: ram, maps: m}
 	for _, t := range targets {
 		rec := record{target: t, aliases: m.Aliases(t), foreign: map[uint64]int{}, hits: map[uint64]int{}}
 		rec.last = r.bytes(t)
@@ -103,7 +104,38 @@ func (r *Recorder) Watchpoints() []rsp.Breakpoint {
 			all = append(all, rsp.Breakpoint{Kind: rsp.WriteWatch, Addr: a.Addr, Len: a.Len})
 		}
 	}
+	if at := r.maps.DirectVar; at != 0 && !slices.ContainsFunc(all, func(b rsp.Breakpoint) bool { return b.Addr == at }) {
+		all = append(all, rsp.Breakpoint{Kind: rsp.WriteWatch, Addr: at, Len: 8})
+	}
 	return all
+}
+
+// followed takes a write to page_offset_base: the direct map is somewhere else than in the boot that found the target, because a
+// stop before that has taken the clock that KASLR chooses by forward.
+func (r *Recorder) followed(w watch.Write, translate Translate) bool {
+	if w.Addr != r.maps.DirectVar || w.Addr == 0 {
+		return false
+	}
+	if pa, _, err := translate(w.Addr); err != nil || pa != r.maps.DirectVarPhys {
+		return false
+	}
+	var b [8]byte
+	if _, err := r.ram.ReadPhysical(b[:], r.maps.DirectVarPhys); err != nil {
+		return false
+	}
+	base := word(b[:])
+	if base == r.maps.Direct || base>>63 == 0 {
+		return false
+	}
+	for i := range r.records {
+		for n := range r.records[i].aliases {
+			if a := &r.records[i].aliases[n]; a.Kind == Direct {
+				a.Addr = base + a.Phys
+			}
+		}
+	}
+	r.maps.Direct = base
+	return true
 }
 
 // Translate gives the guest-physical address of a virtual one for the vCPU that wrote.
@@ -117,6 +149,10 @@ func (r *Recorder) Written(w watch.Write, loading bool, translate Translate, cha
 	}
 	var got *autopsy.Chain
 	next := watch.Drop
+	if w.Addr == r.maps.DirectVar {
+		next = watch.Keep
+	}
+	moved := r.followed(w, translate)
 	for i := range r.records {
 		rec := &r.records[i]
 		at := slices.IndexFunc(rec.aliases, func(a Alias) bool { return a.Addr == w.Addr })
@@ -145,6 +181,9 @@ func (r *Recorder) Written(w watch.Write, loading bool, translate Translate, cha
 			got = &c
 		}
 		rec.add(Event{CPU: w.CPU, Via: a.Kind, Chain: *got, Loading: loading, Times: 1}, r.bytes(rec.target))
+	}
+	if moved {
+		return watch.Moved
 	}
 	return next
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"kcatch/gdb/amd64"
+	"kcatch/gdb/rsp"
 	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
@@ -125,6 +126,34 @@ func TestAfterTheDeath(t *testing.T) {
 	}
 	if a := r.Answers(false, 0)[0]; a.Writers != 3 || a.Value != 5 {
 		t.Errorf("after the end: %d writers, value %d", a.Writers, a.Value)
+	}
+}
+
+// TestTheDirectMapMoves: the kernel says where it has put it, and the watchpoint follows.
+func TestTheDirectMapMoves(t *testing.T) {
+	m := &machine{identity: page}
+	const old, variable = direct + 0x40000000, direct + page + 0x80
+	r := NewRecorder(m, Maps{Direct: old, DirectVar: variable, DirectVarPhys: page + 0x80},
+		[]Target{{Expression: "x", Addr: page + 0x34, Size: 4, Pieces: []Piece{{page + 0x34, page + 0x34, 4}}}})
+	at := func(addr uint64) bool {
+		return slices.ContainsFunc(r.Watchpoints(), func(b rsp.Breakpoint) bool { return b.Addr == addr })
+	}
+	if !at(old+page+0x34) || !at(variable) {
+		t.Fatalf("watchpoints %v", r.Watchpoints())
+	}
+	set := func(v uint64) watch.Next {
+		binary.LittleEndian.PutUint64(m.ram[0x80:], v)
+		return r.Written(watch.Write{Addr: variable}, false, m.translate, nil)
+	}
+	if next := set(7); next != watch.Keep || !at(old+page+0x34) {
+		t.Errorf("an address that is none: next %d, watchpoints %v", next, r.Watchpoints())
+	}
+	if next := set(direct); next != watch.Moved || at(old+page+0x34) || !at(direct+page+0x34) {
+		t.Errorf("moved: next %d, watchpoints %v", next, r.Watchpoints())
+	}
+	m.write(r, "a", direct+page+0x34, 3)
+	if a := r.Answers(false, 0)[0]; a.Writers != 1 || a.Events[0].Via != Direct {
+		t.Errorf("%d writers: %+v", a.Writers, a.Events)
 	}
 }
 
