@@ -266,7 +266,7 @@ func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
 			return err
 		}
 	}
-	if err := w.stepOver(ctx, s.Thread, regs.RIP); err != nil {
+	if err := w.stepOver(ctx, s.Thread, regs.RIP); err != nil || !w.frozenAt.IsZero() {
 		return err
 	}
 	if w.placement != nil && w.placement.Slide != w.slide {
@@ -281,17 +281,16 @@ const maxSteps = 8
 // stepOver takes a vCPU over the breakpoint that it stands at: resuming there would hit it again at once, and QEMU ignores
 // breakpoints while it steps. It also ends a step before the instruction when it had an interrupt to look after meanwhile that
 // stepping does not hold back, as CPU_INTERRUPT_POLL is for the local APIC (accel/tcg/cpu-exec.c, cpu_handle_interrupt: "ensure
-// an EXCP_DEBUG is raised when single-stepping"); the breakpoint was then seen twice, about once in 60 on a loaded host.
+// an EXCP_DEBUG is raised when single-stepping"); the breakpoint was then seen twice, about once in 60 on a loaded host. The
+// instruction may be the one that resets the machine: then it is frozen (frozenAt) and not to be resumed.
 func (w *watch) stepOver(ctx context.Context, t rsp.Thread, pc uint64) error {
 	for range maxSteps {
 		stop, err := w.in.Stub.StepOver(ctx, t)
 		if err != nil {
 			return lost(err)
 		}
-		if stop.Reason() == rsp.ReasonWatch { // the instruction at the breakpoint wrote
-			if err := w.written(ctx, stop); err != nil {
-				return err
-			}
+		if err := w.besides(ctx, stop); err != nil || !w.frozenAt.IsZero() { // the instruction wrote, or ended it all
+			return err
 		}
 		regs, err := w.in.Stub.Registers(ctx, t)
 		if err != nil {

@@ -47,3 +47,17 @@ func TestFrozenWhileArmed(t *testing.T) {
 		t.Errorf("a machine that does not go on, nobody knows why: %v", err)
 	}
 }
+
+// TestFrozenByAStep: the instruction at a breakpoint is the one that resets the machine.
+func TestFrozenByAStep(t *testing.T) {
+	stop := func(signal int) (*watch, error) {
+		w := &watch{in: Input{Machine: still{}, Stub: froze{signal}, Locate: func() *guest.Placement { return nil }}}
+		return w, w.stopped(t.Context(), rsp.Stop{Signal: 0x05, Thread: rsp.Thread{TID: 1}})
+	}
+	if w, err := stop(0x03); err != nil || w.frozenAt.IsZero() || w.frozen.Reason() != rsp.ReasonShutdown {
+		t.Errorf("a reset: frozen by %q, %v", w.frozen.Reason(), err)
+	}
+	if _, err := stop(0x06); !errors.Is(err, ErrInternal) {
+		t.Errorf("an internal error: %v", err)
+	}
+}

@@ -30,7 +30,7 @@ const (
 )
 
 // rest is how long a watchpoint rests. A write that the guest's timer interrupt makes each time would leave it no time for
-// anything else: under icount each stop takes it to its next tick (harness/whowrote.go, clocks).
+// anything else: under icount each stop takes it to its next tick (harness/whowrote.go, tries).
 const rest = 20 * time.Millisecond
 
 type resting struct {
@@ -144,20 +144,25 @@ func (w *watch) rearm(ctx context.Context, now time.Time) error {
 	return w.resume(ctx)
 }
 
-// interrupt stops the machine. It may have stopped by itself meanwhile: a write then counts like any other, and so does a reset
-// that QEMU froze.
+// interrupt stops the machine.
 func (w *watch) interrupt(ctx context.Context) error {
 	s, err := w.in.Stub.Interrupt(ctx)
 	if err != nil {
 		return lost(err)
 	}
+	return w.besides(ctx, s)
+}
+
+// besides takes a stop that may be another than the one that was asked for, by an interrupt or a step: a write counts like any other,
+// and so does a reset that QEMU froze.
+func (w *watch) besides(ctx context.Context, s rsp.Stop) error {
 	if slide, ok := w.anchorRead(s); ok {
 		return w.anchored(ctx, slide)
 	}
-	if s.Reason() == rsp.ReasonWatch {
+	switch s.Reason() {
+	case rsp.ReasonWatch:
 		return w.written(ctx, s)
-	}
-	if r := s.Reason(); r == rsp.ReasonShutdown || r == rsp.ReasonInternalError {
+	case rsp.ReasonShutdown, rsp.ReasonInternalError:
 		return w.freeze(s)
 	}
 	return nil
