@@ -11,11 +11,9 @@ import (
 )
 
 // source is the text of a file of the tree as it was built: from the build, or from the tree that a foreign vmlinux
-// itself names, unless the file there is newer than the vmlinux.
+// itself names, unless the file there is newer than the vmlinux. It only reads the boot, as autopsy.Scene.Rehearse calls it while
+// the boot goes on.
 func (b *boot) source(file string) ([]byte, error) {
-	if b.built.Key == "" && b.plan.Vmlinux != "" {
-		b.built, _ = kernels.OpenBuild(b.plan.Vmlinux)
-	}
 	if b.built.Key != "" {
 		return b.built.Source(file)
 	}
