@@ -363,7 +363,7 @@ func (x *exact) places(s *autopsy.Scene, r *verdict.Result) ([]autopsy.Place, er
 			unseen++
 			continue
 		}
-		if slices.ContainsFunc(places, func(p autopsy.Place) bool { return p.Addr == at.addr }) || len(places) == maxTargets {
+		if slices.ContainsFunc(places, func(p autopsy.Place) bool { return p.Addr == at.addr && p.Size == at.load.Size }) || len(places) == maxTargets {
 			continue
 		}
 		p, err := s.PlaceOf(at.load, at.addr)
@@ -448,6 +448,9 @@ func tell(a writer.Answer) (notes []string) {
 	}
 	if a.Sampled {
 		note("it is written so often that not every write was seen: the number is a lower bound, and the last writer may be another")
+	}
+	if a.Shared {
+		note("its bytes are watched together with another's: a write of the value that it had is counted only if it changed nothing else")
 	}
 	for _, k := range a.Dropped {
 		note("%s was not watched to the end: other memory was there, and was written often", k)

@@ -4,13 +4,10 @@ package writer
 type Target struct {
 	Expression string
 	Addr       uint64
-	Size       int // bytes, 1 to MaxSize
+	Size       int // bytes, more than 0
 	// Pieces are the target page by page.
 	Pieces []Piece
 }
-
-// MaxSize bounds the memory that is watched as one, in bytes.
-const MaxSize = 4096
 
 // Piece is a part of a target within one page.
 type Piece struct {

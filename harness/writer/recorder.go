@@ -55,6 +55,7 @@ type record struct {
 	hits    map[uint64]int // writes by alias
 	sampled bool           // some writes were not seen, because there were so many
 	dropped []Kind         // aliases that are no longer watched
+	shared  bool           // a write was seen by a watchpoint that has another target's bytes, too
 	last    []byte         // its bytes as they were seen last
 	now     account
 	cut     account // as it was when Cut was called last
@@ -66,7 +67,34 @@ type account struct {
 	events  []Event // the last ones, at most Kept
 	left    []byte  // the target as the last of them left it; at power-on before the first
 	value   []byte  // and as it was when the account was closed
+
+	handlers []handler // those that the last of them is in
 }
+
+// handler is an exception's handler that has written the target, or an interrupt's.
+type handler struct {
+	ptRegs uint64
+	before account // as it was when it began; value is that of the target then
+}
+
+// enter keeps what was known before a handler's first write, which the death that it reports is about. e is the next event, and
+// last the target before it. A stack address serves the next exception, too: a handler that e is not in is over.
+func (acc *account) enter(e *Event, last []byte) {
+	var in []handler
+	for _, t := range e.Chain.Traps {
+		switch i := slices.IndexFunc(acc.handlers, func(h handler) bool { return h.ptRegs == t.PtRegs }); {
+		case t.PtRegs == 0 || len(in) == maxHandlers:
+		case i >= 0:
+			in = append(in, acc.handlers[i])
+		default:
+			in = append(in, handler{t.PtRegs, account{writers: acc.writers, events: slices.Clone(acc.events), left: last, value: last}})
+		}
+	}
+	acc.handlers = in
+}
+
+// maxHandlers bounds the exceptions within exceptions whose beginning is kept.
+const maxHandlers = 8
 
 // NewRecorder begins with the machine at its first instruction.
 func NewRecorder(ram RAM, m Maps, targets []Target) *Recorder {
@@ -91,32 +119,54 @@ func (r *Recorder) bytes(t Target) []byte {
 	return all
 }
 
-// Watchpoints are what has to stand from power-on, each address once.
+// Watchpoints are what has to stand from power-on. Those that would overlap are one: QEMU reports one of them for a write.
 func (r *Recorder) Watchpoints() []rsp.Breakpoint {
 	var all []rsp.Breakpoint
+	add := func(addr uint64, size int) {
+		b := rsp.Breakpoint{Kind: rsp.WriteWatch, Addr: addr, Len: size}
+		at := len(all)
+		for i := len(all) - 1; i >= 0; i-- {
+			if a := all[i]; overlap(a, b.Addr, b.Len) {
+				first, end := min(a.Addr, b.Addr), max(a.Addr+uint64(a.Len), b.Addr+uint64(b.Len))
+				b.Addr, b.Len, at = first, int(end-first), i
+				all = slices.Delete(all, i, i+1)
+			}
+		}
+		all = slices.Insert(all, min(at, len(all)), b)
+	}
 	for _, rec := range r.records {
 		for _, a := range rec.aliases {
-			i := slices.IndexFunc(all, func(b rsp.Breakpoint) bool { return b.Addr == a.Addr })
-			if i >= 0 {
-				all[i].Len = max(all[i].Len, a.Len)
-				continue
-			}
-			all = append(all, rsp.Breakpoint{Kind: rsp.WriteWatch, Addr: a.Addr, Len: a.Len})
+			add(a.Addr, a.Len)
 		}
 	}
-	if at := r.maps.DirectVar; at != 0 && !slices.ContainsFunc(all, func(b rsp.Breakpoint) bool { return b.Addr == at }) {
-		all = append(all, rsp.Breakpoint{Kind: rsp.WriteWatch, Addr: at, Len: 8})
+	if at := r.maps.DirectVar; at != 0 {
+		add(at, directVarSize)
 	}
 	return all
 }
 
+// directVarSize is the size of page_offset_base, in bytes.
+const directVarSize = 8
+
+// overlap reports whether a watchpoint has a byte of [addr, addr+size).
+func overlap(b rsp.Breakpoint, addr uint64, size int) bool {
+	return addr-b.Addr < uint64(b.Len) || b.Addr-addr < uint64(size)
+}
+
+// watchpoint is the one that was inserted at an address.
+func (r *Recorder) watchpoint(addr uint64) (rsp.Breakpoint, bool) {
+	all := r.Watchpoints()
+	i := slices.IndexFunc(all, func(b rsp.Breakpoint) bool { return b.Addr == addr })
+	if i < 0 {
+		return rsp.Breakpoint{}, false
+	}
+	return all[i], true
+}
+
 // followed takes a write to page_offset_base: the direct map is somewhere else than in the boot that found the target, because a
 // stop before that has taken the clock that KASLR chooses by forward.
-func (r *Recorder) followed(w watch.Write, translate Translate) bool {
-	if w.Addr != r.maps.DirectVar || w.Addr == 0 {
-		return false
-	}
-	if pa, _, err := translate(w.Addr); err != nil || pa != r.maps.DirectVarPhys {
+func (r *Recorder) followed(translate Translate) bool {
+	if pa, _, err := translate(r.maps.DirectVar); err != nil || pa != r.maps.DirectVarPhys {
 		return false
 	}
 	var b [8]byte
@@ -141,51 +191,107 @@ func (r *Recorder) followed(w watch.Write, translate Translate) bool {
 // Translate gives the guest-physical address of a virtual one for the vCPU that wrote.
 type Translate func(va uint64) (pa, n uint64, err error)
 
+// hit is a target that a stop may be about.
+type hit struct {
+	rec *record
+	by  Alias
+	now []byte // the target's bytes
+}
+
 // Written takes a stop; loading is as in [Event]. chain unwinds the writer, given the bytes that it may have written; it is called
 // at most once.
 func (r *Recorder) Written(w watch.Write, loading bool, translate Translate, chain func(at uint64, size int) autopsy.Chain) watch.Next {
 	if r.frozen {
 		return watch.Drop
 	}
-	var got *autopsy.Chain
-	next := watch.Drop
-	if w.Addr == r.maps.DirectVar {
-		next = watch.Keep
+	point, ok := r.watchpoint(w.Addr)
+	if !ok {
+		return watch.Drop
 	}
-	moved := r.followed(w, translate)
+	base := r.maps.DirectVar != 0 && overlap(point, r.maps.DirectVar, directVarSize)
+	keep, rest := base, false
+	var hits []hit
+	var strangers []Alias
+	var foreign []*record
 	for i := range r.records {
 		rec := &r.records[i]
-		at := slices.IndexFunc(rec.aliases, func(a Alias) bool { return a.Addr == w.Addr })
-		if at < 0 {
-			continue
-		}
-		a := rec.aliases[at]
-		if pa, _, err := translate(w.Addr); err != nil || pa != a.Phys {
+		by, own, covers := rec.covered(point, translate)
+		switch {
+		case !covers:
+		case own:
+			hits = append(hits, hit{rec, by, r.bytes(rec.target)})
+		default:
+			foreign, strangers = append(foreign, rec), append(strangers, by)
 			rec.foreign[w.Addr]++
-			if rec.foreign[w.Addr] < maxForeign {
-				next = watch.Keep
-			} else {
-				rec.dropped = append(rec.dropped, a.Kind)
-			}
-			continue
+			keep = keep || rec.foreign[w.Addr] < maxForeign
 		}
-		next = watch.Keep
-		if loading && rec.loaded(r.bytes(rec.target)) {
+	}
+	keep = keep || len(hits) > 0
+	var got *autopsy.Chain
+	for _, h := range concerned(hits) {
+		rec := h.rec
+		if loading && rec.loaded(h.now) {
 			continue
 		}
 		if rec.hits[w.Addr]++; rec.hits[w.Addr] > maxHits {
-			rec.sampled, next = true, watch.Rest
+			rec.sampled, rest = true, true
 		}
 		if got == nil {
-			c := chain(w.Addr, a.Len)
+			c := chain(point.Addr, point.Len)
 			got = &c
 		}
-		rec.add(Event{CPU: w.CPU, Via: a.Kind, Chain: *got, Loading: loading, Times: 1}, r.bytes(rec.target))
+		rec.add(Event{CPU: w.CPU, Via: h.by.Kind, Chain: *got, Loading: loading, Times: 1}, h.now)
 	}
-	if moved {
+	switch {
+	case base && r.followed(translate):
 		return watch.Moved
+	case rest && !base:
+		return watch.Rest
+	case keep:
+		return watch.Keep
 	}
-	return next
+	for i, rec := range foreign {
+		if k := strangers[i].Kind; !slices.Contains(rec.dropped, k) {
+			rec.dropped = append(rec.dropped, k)
+		}
+	}
+	return watch.Drop
+}
+
+// covered is an alias of the target that a watchpoint has bytes of; own says that it maps the target for the vCPU that wrote, and not
+// other memory.
+func (rec *record) covered(point rsp.Breakpoint, translate Translate) (by Alias, own, covers bool) {
+	for _, a := range rec.aliases {
+		if !overlap(point, a.Addr, a.Len) {
+			continue
+		}
+		if pa, _, err := translate(a.Addr); err == nil && pa == a.Phys {
+			return a, true, true
+		}
+		if !covers {
+			by, covers = a, true
+		}
+	}
+	return by, false, covers
+}
+
+// concerned are those of the targets under one watchpoint that a write was to. It does not say to which bytes: to those that changed;
+// when none did, to any.
+func concerned(hits []hit) []hit {
+	if len(hits) < 2 {
+		return hits
+	}
+	var changed []hit
+	for _, h := range hits {
+		h.rec.shared = true
+		if !bytes.Equal(h.rec.last, h.now) {
+			changed = append(changed, h)
+		}
+	}
+	if len(changed) == 0 {
+		return hits
+	}
+	return changed
 }
 
 // add counts a write that left the target with these bytes. The rounds of one repeated string instruction are one write.
@@ -198,6 +304,7 @@ func (rec *record) add(e Event, now []byte) {
 		rec.last, rec.now.left = now, now
 		return
 	}
+	rec.now.enter(&e, rec.last)
 	e.Offset = changed(rec.last, now)
 	e.Old, e.New = word(rec.last[e.Offset:]), word(now[e.Offset:])
 	rec.last, rec.now.left = now, now
@@ -210,9 +317,13 @@ func (rec *record) add(e Event, now []byte) {
 
 // Rearmed says that a watchpoint which rested is in again: what was written meanwhile is nobody's.
 func (r *Recorder) Rearmed(addr uint64) {
+	point, ok := r.watchpoint(addr)
+	if !ok {
+		return
+	}
 	for i := range r.records {
 		rec := &r.records[i]
-		if slices.ContainsFunc(rec.aliases, func(a Alias) bool { return a.Addr == addr }) {
+		if slices.ContainsFunc(rec.aliases, func(a Alias) bool { return overlap(point, a.Addr, a.Len) }) {
 			rec.last = r.bytes(rec.target)
 		}
 	}
@@ -286,6 +397,9 @@ type Answer struct {
 	Missed bool
 	// Sampled says that there were too many writes to take each: Writers is a lower bound, and the last writer may be another.
 	Sampled bool
+	// Shared says that another target has some of its bytes: a write that left its own bytes as they were and changed the other's is
+	// not counted.
+	Shared bool
 	// Kinds are the mappings that were watched, and Dropped those of them that were not watched to the end.
 	Kinds, Dropped []Kind
 }
@@ -301,16 +415,13 @@ func (r *Recorder) Answers(atCut bool, ptRegs uint64) []Answer {
 			acc = rec.now
 			acc.value = r.bytes(rec.target)
 		}
-		a := Answer{Target: rec.target, Writers: acc.writers, Events: acc.events, Value: word(acc.value), Dropped: rec.dropped}
-		a.Missed, a.Sampled = !bytes.Equal(acc.left, acc.value) && !rec.sampled, rec.sampled
-		for n := len(a.Events); n > 0 && a.Events[n-1].handles(ptRegs); n = len(a.Events) {
-			a.Missed = false // not known: what the death found has been written over
-			if e := a.Events[n-1]; e.Offset == 0 {
-				a.Value = e.Old
-			}
-			a.Events = a.Events[:n-1]
-			a.Writers--
+		i := slices.IndexFunc(acc.handlers, func(h handler) bool { return ptRegs != 0 && h.ptRegs == ptRegs })
+		if i >= 0 {
+			acc = acc.handlers[i].before
 		}
+		a := Answer{Target: rec.target, Writers: acc.writers, Events: acc.events, Value: word(acc.value), Dropped: rec.dropped,
+			Sampled: rec.sampled, Shared: rec.shared}
+		a.Missed = !bytes.Equal(acc.left, acc.value) && !rec.sampled
 		for _, al := range rec.aliases {
 			if !slices.Contains(a.Kinds, al.Kind) {
 				a.Kinds = append(a.Kinds, al.Kind)
@@ -319,9 +430,4 @@ func (r *Recorder) Answers(atCut bool, ptRegs uint64) []Answer {
 		all = append(all, a)
 	}
 	return all
-}
-
-// handles reports whether the writer ran in the handler of the exception whose pt_regs are at that address.
-func (e Event) handles(ptRegs uint64) bool {
-	return ptRegs != 0 && slices.ContainsFunc(e.Chain.Traps, func(t autopsy.Trap) bool { return t.PtRegs == ptRegs })
 }

@@ -157,6 +157,87 @@ func TestTheDirectMapMoves(t *testing.T) {
 	}
 }
 
+// TestTwoTargetsOfOneWord: QEMU says only that something under the watchpoint was written. What changed tells whose it was.
+func TestTwoTargetsOfOneWord(t *testing.T) {
+	const at = direct + page + 0x40
+	for _, tc := range []struct {
+		name   string
+		second uint64 // its address; the first is of four bytes at at
+		size   int
+		points int // watchpoints
+		want   [2]int
+	}{
+		{"the same address", at, 8, 2, [2]int{1, 2}}, {"a part of it", at + 2, 2, 2, [2]int{1, 1}}, {"one beside it", at + 4, 4, 4, [2]int{1, 1}},
+	} {
+		m := &machine{identity: page}
+		var targets []Target
+		for _, of := range []struct {
+			addr uint64
+			size int
+		}{{at, 4}, {tc.second, tc.size}} {
+			pieces, err := Split(of.addr, of.size, m.translate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			targets = append(targets, Target{Addr: of.addr, Size: of.size, Pieces: pieces})
+		}
+		r := NewRecorder(m, Maps{Direct: direct}, targets)
+		stands := r.Watchpoints()
+		if len(stands) != tc.points {
+			t.Errorf("%s: watchpoints %v, want %d", tc.name, stands, tc.points)
+		}
+		for _, w := range []struct{ off, v uint32 }{{0, 0x01010101}, {4, 7}} {
+			binary.LittleEndian.PutUint32(m.ram[0x40+w.off:], w.v)
+			for _, b := range stands {
+				if overlap(b, at+uint64(w.off), 4) {
+					r.Written(watch.Write{Addr: b.Addr}, false, m.translate, func(uint64, int) autopsy.Chain { return autopsy.Chain{} })
+					break
+				}
+			}
+		}
+		got := r.Answers(false, 0)
+		for i, a := range got {
+			if a.Writers != tc.want[i] || a.Missed || a.Shared != (tc.points == 2) {
+				t.Errorf("%s: target %d: %d writers, want %d; missed %v, shared %v", tc.name, i, a.Writers, tc.want[i], a.Missed, a.Shared)
+			}
+		}
+	}
+}
+
+// TestManyWritesOfTheHandler: what prints the death writes more often than is kept, and what was before is known all the same. The
+// same stack address has served another exception before.
+func TestManyWritesOfTheHandler(t *testing.T) {
+	m := &machine{identity: page}
+	r := recorder(t, m)
+	m.write(r, "handler", direct+page+0x34, 6)
+	m.write(r, "a", direct+page+0x34, 7)
+	for i := range 2 * Kept {
+		m.write(r, "handler", direct+page+0x34, 100+uint32(i))
+	}
+	a := r.Answers(false, 0x77)[0]
+	if got := names(a); !slices.Equal(got, []string{"handler", "a"}) || a.Writers != 2 || a.Value != 7 || a.Missed {
+		t.Errorf("writers %v (%d), value %d, missed %v; want 7 by a", got, a.Writers, a.Value, a.Missed)
+	}
+	if a := r.Answers(false, 0)[0]; a.Writers != 2+2*Kept || len(a.Events) != Kept {
+		t.Errorf("without an exception: %d writers, %d kept", a.Writers, len(a.Events))
+	}
+}
+
+// TestDroppedOnce: one address of two targets is given up once, and told once.
+func TestDroppedOnce(t *testing.T) {
+	m := &machine{identity: 0x9000}
+	piece := []Piece{{direct + page + 0x34, page + 0x34, 4}}
+	r := NewRecorder(m, Maps{}, []Target{{Size: 4, Pieces: piece}, {Size: 4, Pieces: piece}})
+	for range maxForeign + 5 {
+		m.write(r, "stranger", page+0x34, 9)
+	}
+	for _, a := range r.Answers(false, 0) {
+		if !slices.Equal(a.Dropped, []Kind{Identity}) {
+			t.Errorf("dropped: %v", a.Dropped)
+		}
+	}
+}
+
 // TestMissed: a write that nobody saw shows by the value.
 func TestMissed(t *testing.T) {
 	m := &machine{identity: page}
