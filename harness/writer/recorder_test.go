@@ -287,6 +287,20 @@ func TestName(t *testing.T) {
 			t.Errorf("%v: %v, want %s", tc.frames, f, tc.want)
 		}
 	}
+	// Symbols of 6.1 and 6.12 that begin as a helper's name does, and helpers by other forms of theirs.
+	for name, helper := range map[string]bool{
+		"clear_page_dirty_for_io": false, "copy_page_range": false, "copy_page_to_iter": false, "memcpy_fromio": false, "bitmap_alloc": false,
+		"__copy_io": false, "clear_page_erms": true, "clear_page_rep": true, "__memcpy": true, "memcpy_orig": true, "memcpy.constprop.0": true,
+		"__bitmap_set": true, "bitmap_zero": true, "__set_bit": true, "sized_strscpy": true, "copy_page": true,
+	} {
+		want := name
+		if helper {
+			want = owner.Function
+		}
+		if f := Name([]verdict.Frame{{Function: name, File: "lib/x.c"}, owner}); f.Function != want {
+			t.Errorf("%s wrote: %s is named, want %s", name, f.Function, want)
+		}
+	}
 	if f := Name(nil); f != nil {
 		t.Errorf("no frames: %v", f)
 	}
