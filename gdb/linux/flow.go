@@ -10,11 +10,13 @@ import (
 	"kcatch/gdb/amd64"
 )
 
-// step is one instruction of a function. Those that x86asm does not know have Op 0 and touch no general register.
+// step is one instruction of a function. Those that x86asm does not know have Op 0, and touch no general register but for hypercalls.
 type step struct {
 	x86asm.Inst
 	pc     uint64
 	target uint64 // of a direct jump within a function; 0 for none
+
+	hypercall bool // VMCALL or VMMCALL
 }
 
 // flow is a function's instructions in the order of their addresses, with the ways between them.
@@ -64,13 +66,13 @@ func (f *flow) decode(code []byte, start uint64) {
 				f.from[s.target] = append(f.from[s.target], len(f.steps))
 			}
 		}
-		s.Len = n
+		s.Len, s.hypercall = n, bytes.HasPrefix(code[at:], vmcall) || bytes.HasPrefix(code[at:], vmmcall)
 		f.steps = append(f.steps, s)
 		at += n
 	}
 }
 
-// specialLen is the length of an instruction that x86asm does not know and that touches no general register; 0 for others.
+// specialLen is the length of an instruction that x86asm does not know; 0 for others.
 func specialLen(code []byte) int {
 	for _, s := range special {
 		if bytes.HasPrefix(code, s.code) {
@@ -150,10 +152,27 @@ func setsFlags(op x86asm.Op) bool {
 	switch op {
 	case x86asm.CMP, x86asm.TEST, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.ADD, x86asm.SUB, x86asm.ADC, x86asm.SBB, x86asm.INC, x86asm.DEC,
 		x86asm.NEG, x86asm.SHL, x86asm.SHR, x86asm.SAR, x86asm.BT, x86asm.BTS, x86asm.BTR, x86asm.BTC, x86asm.XADD, x86asm.CMPXCHG,
-		x86asm.IMUL, x86asm.POPCNT, x86asm.BSF, x86asm.BSR:
+		x86asm.CMPXCHG8B, x86asm.CMPXCHG16B, x86asm.IMUL, x86asm.POPCNT, x86asm.BSF, x86asm.BSR:
 		return true
 	}
 	return false
+}
+
+// keepsFlags reports whether s is known to leave the flags that a conditional jump reads as they are.
+func (s *step) keepsFlags() bool {
+	switch s.Op {
+	case 0:
+		return !s.hypercall
+	case x86asm.ROL, x86asm.ROR, x86asm.RCL, x86asm.RCR, x86asm.SHLD, x86asm.SHRD, x86asm.LZCNT, x86asm.TZCNT, x86asm.RDRAND, x86asm.LAR,
+		x86asm.LSL, x86asm.SAHF, x86asm.STC, x86asm.CLC, x86asm.CMC, x86asm.VERW, x86asm.INT:
+		return false
+	case x86asm.PUSH, x86asm.PUSHF, x86asm.PUSHFQ, x86asm.POP, x86asm.XCHG, x86asm.LEAVE, x86asm.CWD, x86asm.CDQ, x86asm.CQO, x86asm.CBW,
+		x86asm.CWDE, x86asm.CDQE, x86asm.RDTSC, x86asm.RDTSCP, x86asm.RDMSR, x86asm.RDPMC, x86asm.XGETBV, x86asm.CPUID, x86asm.MOVSB,
+		x86asm.MOVSW, x86asm.MOVSD, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSW, x86asm.STOSD, x86asm.STOSQ, x86asm.LODSB, x86asm.LODSW,
+		x86asm.LODSD, x86asm.LODSQ:
+		return true
+	}
+	return conditional(s.Op) || slices.Contains(silent, s.Op) || slices.Contains(plain, s.Op)
 }
 
 // general is the general register that r is or is a part of.
@@ -178,38 +197,80 @@ func general(r x86asm.Reg) (amd64.Reg, bool) {
 // callerSaved are the registers that a call may change (psABI, 3.2.1).
 var callerSaved = []amd64.Reg{amd64.RAX, amd64.RCX, amd64.RDX, amd64.RSI, amd64.RDI, amd64.R8, amd64.R9, amd64.R10, amd64.R11}
 
+// silent are operations that write no general register, conditional jumps besides.
+var silent = []x86asm.Op{x86asm.CMP, x86asm.TEST, x86asm.BT, x86asm.NOP, x86asm.JMP, x86asm.JCXZ, x86asm.JECXZ, x86asm.JRCXZ, x86asm.RET,
+	x86asm.UD0, x86asm.UD1, x86asm.UD2, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHNTA, x86asm.PREFETCHW,
+	x86asm.PAUSE, x86asm.CLI, x86asm.STI, x86asm.CLD, x86asm.STD, x86asm.CLC, x86asm.STC, x86asm.CMC, x86asm.CLTS, x86asm.SAHF,
+	x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE, x86asm.HLT, x86asm.INT, x86asm.OUT, x86asm.WRMSR, x86asm.XSETBV, x86asm.SWAPGS,
+	x86asm.LGDT, x86asm.LIDT, x86asm.LLDT, x86asm.LTR, x86asm.SGDT, x86asm.SIDT, x86asm.LMSW, x86asm.VERW, x86asm.CLFLUSH, x86asm.INVLPG,
+	x86asm.INVPCID, x86asm.WBINVD, x86asm.WRFSBASE, x86asm.WRGSBASE, x86asm.LDMXCSR, x86asm.STMXCSR, x86asm.FXSAVE, x86asm.FXSAVE64,
+	x86asm.FXRSTOR, x86asm.FXRSTOR64, x86asm.FNINIT, x86asm.FWAIT, x86asm.EMMS}
+
+// plain are operations that write no general register but their first operand's, cmov and set besides.
+var plain = []x86asm.Op{x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.MOVBE, x86asm.MOVNTI, x86asm.MOVD, x86asm.MOVQ,
+	x86asm.MOVDQA, x86asm.MOVDQU, x86asm.MOVAPS, x86asm.MOVUPS, x86asm.PXOR, x86asm.XORPS, x86asm.LEA, x86asm.ADD, x86asm.SUB, x86asm.ADC,
+	x86asm.SBB, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.INC, x86asm.DEC, x86asm.NEG, x86asm.NOT, x86asm.SHL, x86asm.SHR, x86asm.SAR,
+	x86asm.ROL, x86asm.ROR, x86asm.RCL, x86asm.RCR, x86asm.SHLD, x86asm.SHRD, x86asm.BTS, x86asm.BTR, x86asm.BTC, x86asm.BSF, x86asm.BSR,
+	x86asm.BSWAP, x86asm.POPCNT, x86asm.LZCNT, x86asm.TZCNT, x86asm.CRC32, x86asm.RDRAND, x86asm.RDFSBASE, x86asm.RDGSBASE, x86asm.LAR,
+	x86asm.LSL, x86asm.SLDT, x86asm.STR, x86asm.SMSW, x86asm.IN,
+	x86asm.CMOVA, x86asm.CMOVAE, x86asm.CMOVB, x86asm.CMOVBE, x86asm.CMOVE, x86asm.CMOVG, x86asm.CMOVGE, x86asm.CMOVL, x86asm.CMOVLE,
+	x86asm.CMOVNE, x86asm.CMOVNO, x86asm.CMOVNP, x86asm.CMOVNS, x86asm.CMOVO, x86asm.CMOVP, x86asm.CMOVS,
+	x86asm.SETA, x86asm.SETAE, x86asm.SETB, x86asm.SETBE, x86asm.SETE, x86asm.SETG, x86asm.SETGE, x86asm.SETL, x86asm.SETLE, x86asm.SETNE,
+	x86asm.SETNO, x86asm.SETNP, x86asm.SETNS, x86asm.SETO, x86asm.SETP, x86asm.SETS}
+
+// implied are the registers that operations write without naming them, and those that are not listed here may.
+var implied = []amd64.Reg{amd64.RAX, amd64.RCX, amd64.RDX, amd64.RBX, amd64.RSI, amd64.RDI}
+
 // writes reports whether s changes a register. What is not known for sure counts.
 func (s *step) writes(r amd64.Reg) bool {
 	switch s.Op {
-	case 0, x86asm.CMP, x86asm.TEST, x86asm.BT, x86asm.NOP, x86asm.JMP, x86asm.UD1, x86asm.UD2, x86asm.PUSHF, x86asm.PUSHFQ, x86asm.POPFQ,
-		x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHNTA, x86asm.PREFETCHW, x86asm.PAUSE, x86asm.CLI,
-		x86asm.STI, x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE, x86asm.HLT, x86asm.INT:
-		return false
-	case x86asm.PUSH:
+	case 0: // a hypercall returns in registers that the hypervisor chooses; the others of special have none
+		return s.hypercall && (slices.Contains(callerSaved, r) || slices.Contains(implied, r))
+	case x86asm.PUSH, x86asm.PUSHF, x86asm.PUSHFQ, x86asm.POPF, x86asm.POPFQ:
 		return r == amd64.RSP
 	case x86asm.CALL:
 		return slices.Contains(callerSaved, r)
-	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CDQ, x86asm.CQO, x86asm.RDTSC, x86asm.RDMSR:
+	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CWD, x86asm.CDQ, x86asm.CQO, x86asm.RDTSC, x86asm.RDMSR, x86asm.RDPMC, x86asm.XGETBV,
+		x86asm.CMPXCHG8B, x86asm.CMPXCHG16B:
 		return r == amd64.RAX || r == amd64.RDX
-	case x86asm.CDQE, x86asm.CWDE:
+	case x86asm.RDTSCP:
+		return r == amd64.RAX || r == amd64.RDX || r == amd64.RCX
+	case x86asm.CDQE, x86asm.CWDE, x86asm.CBW:
 		return r == amd64.RAX
 	case x86asm.IMUL:
 		if s.Args[1] == nil {
 			return r == amd64.RAX || r == amd64.RDX
 		}
-	case x86asm.MOVSB, x86asm.MOVSW, x86asm.MOVSD, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSW, x86asm.STOSD, x86asm.STOSQ,
-		x86asm.LODSB, x86asm.LODSD, x86asm.LODSQ, x86asm.CMPSB, x86asm.SCASB:
-		return r == amd64.RDI || r == amd64.RSI || r == amd64.RCX || r == amd64.RAX
-	case x86asm.CPUID:
-		return r == amd64.RAX || r == amd64.RBX || r == amd64.RCX || r == amd64.RDX
-	case x86asm.XCHG, x86asm.XADD, x86asm.CMPXCHG:
-		return s.Op == x86asm.CMPXCHG && r == amd64.RAX || s.is(0, r) || s.is(1, r)
+		return s.is(0, r)
+	case x86asm.XCHG, x86asm.XADD:
+		return s.is(0, r) || s.is(1, r)
+	case x86asm.CMPXCHG:
+		return s.is(0, r) || r == amd64.RAX
 	case x86asm.POP:
 		return s.is(0, r) || r == amd64.RSP
 	case x86asm.LEAVE:
 		return r == amd64.RBP || r == amd64.RSP
 	}
-	return !conditional(s.Op) && s.is(0, r)
+	switch {
+	case conditional(s.Op) || slices.Contains(silent, s.Op):
+		return false
+	case slices.Contains(plain, s.Op):
+		return s.is(0, r)
+	}
+	return slices.Contains(implied, r) || s.is(0, r) || s.is(1, r)
+}
+
+// loads reports whether s, which writes a register, puts what it reads from memory there, or makes the value of it.
+func (s *step) loads(r amd64.Reg) bool {
+	switch s.Op {
+	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.IMUL:
+		return true
+	case x86asm.XADD, x86asm.XCHG:
+		return s.is(1, r)
+	case x86asm.CMPXCHG, x86asm.LODSB, x86asm.LODSW, x86asm.LODSD, x86asm.LODSQ:
+		return r == amd64.RAX
+	}
+	return slices.Contains(plain, s.Op)
 }
 
 // is reports whether an argument is a register or a part of it.

@@ -32,6 +32,8 @@ func (i Instruction) At(addr uint64) (Access, bool) {
 // MaxInstruction is the length of the longest x86 instruction, in bytes.
 const MaxInstruction = 15
 
+var vmcall, vmmcall = []byte{0x0f, 0x01, 0xc1}, []byte{0x0f, 0x01, 0xd9}
+
 // special are instructions that x86asm does not know and the kernel is full of.
 var special = []struct {
 	code []byte
@@ -46,8 +48,8 @@ var special = []struct {
 	{[]byte{0xd6}, "udb"},
 	{[]byte{0xea}, "(bad)"}, // FineIBT's marker; no instruction in 64-bit mode
 	{[]byte{0x0f, 0x01, 0xe8}, "setssbsy"},
-	{[]byte{0x0f, 0x01, 0xc1}, "vmcall"},
-	{[]byte{0x0f, 0x01, 0xd9}, "vmmcall"},
+	{vmcall, "vmcall"},
+	{vmmcall, "vmmcall"},
 	{[]byte{0xf2, 0x0f, 0x01, 0xca}, "erets"},
 	{[]byte{0xf3, 0x0f, 0x01, 0xca}, "eretu"},
 }

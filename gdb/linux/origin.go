@@ -28,14 +28,6 @@ func (l Load) Address(regs amd64.Registers) (addr uint64, ok bool) {
 	return a.Addr, ok
 }
 
-// Fixed is the address of a load that needs no registers.
-func (l Load) Fixed() (addr uint64, ok bool) {
-	if l.mem.Segment == x86asm.GS || l.mem.Segment == x86asm.FS || l.mem.Index != 0 || l.mem.Base != 0 && l.mem.Base != x86asm.RIP {
-		return 0, false
-	}
-	return l.Address(amd64.Registers{})
-}
-
 // ErrNoLoad says that a value came from no memory that the function's own instructions show.
 var ErrNoLoad = errors.New("not found in the function's code")
 
@@ -83,7 +75,7 @@ func ConditionLoads(function []Code, pc uint64) ([][]Load, error) {
 				}
 				return false
 			}
-			return s.Op != x86asm.CALL
+			return s.keepsFlags()
 		})
 	}
 	// One jump compares one or two operands. Several jumps come to one trap when the condition is an || of parts: then each of
@@ -286,7 +278,7 @@ func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, from elsewhere) {
 			switch {
 			case s.Op == x86asm.CALL:
 				from.why = "a function returned it, or a call changed the register"
-			case is && s.Op != x86asm.POP:
+			case is && s.loads(q.r):
 				if len(loads) < maxLoads && !slices.ContainsFunc(loads, func(m Load) bool { return m.PC == l.PC }) {
 					loads = append(loads, l)
 				}
@@ -294,7 +286,7 @@ func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, from elsewhere) {
 				if next, ok := s.source(q.r); ok {
 					todo = append(todo, question{n, next})
 				} else {
-					from.why = fmt.Sprintf("it is computed by %s", gnuText(s.Inst, s.pc, nil))
+					from.why = "it is computed by " + s.text()
 				}
 			}
 			return false
@@ -302,6 +294,14 @@ func (f *flow) reaching(i int, r amd64.Reg) (loads []Load, from elsewhere) {
 	}
 	slices.SortFunc(loads, func(a, b Load) int { return cmp.Compare(a.PC, b.PC) })
 	return loads, from
+}
+
+// text is the instruction in GNU syntax.
+func (s *step) text() string {
+	if s.hypercall {
+		return "a hypercall"
+	}
+	return gnuText(s.Inst, s.pc, nil)
 }
 
 // source is the register that s makes r of.
