@@ -160,12 +160,21 @@ func PointerLoads(function []Code, regs amd64.Registers, call bool) ([]Load, err
 }
 
 // ArgumentLoads finds the memory that an argument came from which a function passed to another: in register r, by the call that ends
-// at ret. The error is a [*PassedError] where it had it from its own caller.
-func ArgumentLoads(function []Code, ret uint64, r amd64.Reg) ([]Load, error) {
+// at ret. The call must be one of the callee, by its run-time entry: a function that was called and then jumped there, as a tail call
+// does, may have changed the arguments, and where a call through a pointer went is not known. The error is a [*PassedError] where
+// it had it from its own caller.
+func ArgumentLoads(function []Code, ret uint64, r amd64.Reg, callee uint64) ([]Load, error) {
 	f := flowOf(function)
 	i := slices.IndexFunc(f.steps, func(s step) bool { return s.pc+uint64(s.Len) == ret && s.Op == x86asm.CALL })
 	if i < 0 {
 		return nil, fmt.Errorf("the call before 0x%x: %w", ret, ErrNoLoad)
+	}
+	rel, direct := f.steps[i].Args[0].(x86asm.Rel)
+	switch {
+	case !direct:
+		return nil, fmt.Errorf("the call before 0x%x is through a pointer: who was given %s by it is not known", ret, r)
+	case ret+uint64(int64(rel)) != callee:
+		return nil, fmt.Errorf("the call before 0x%x is of another function, which jumped: what that made of %s is not known", ret, r)
 	}
 	loads, from := f.reaching(i, r)
 	if err := from.err(loads); err != nil {

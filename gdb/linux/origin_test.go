@@ -128,13 +128,15 @@ func TestArguments(t *testing.T) {
 		t.Errorf("a condition: %v", err)
 	}
 	for _, tc := range []struct{ text, want, fails string }{
-		{"mov 0x20(%rdi),%rsi; call *%rax", "mov 0x20(%rdi),%rsi", ""},
-		{"mov %rdx,%rsi; call *%rax", "", "rsi, which the call before 0x5 passes: it is the function's argument in rdx"},
-		{"xor %esi,%esi; call *%rax", "", "rsi, which the call before 0x4 passes: it is computed by xor %esi,%esi"},
+		{"mov 0x20(%rdi),%rsi; call .+0x100-4", "mov 0x20(%rdi),%rsi", ""},
+		{"mov 0x20(%rdi),%rsi; call .+0x200", "", "the call before 0x9 is of another function, which jumped: what that made of rsi is not known"},
+		{"mov 0x20(%rdi),%rsi; call *%rax", "", "the call before 0x6 is through a pointer: who was given rsi by it is not known"},
+		{"mov %rdx,%rsi; call .+0x100-3", "", "rsi, which the call before 0x8 passes: it is the function's argument in rdx"},
+		{"xor %esi,%esi; call .+0x100-2", "", "rsi, which the call before 0x7 passes: it is computed by xor %esi,%esi"},
 		{"mov $1,%esi; mov %esi,%eax", "", "the call before 0x7: not found in the function's code"},
 	} {
 		code := assemble(t, tc.text+"\n")
-		loads, err := ArgumentLoads([]Code{{Bytes: code}}, uint64(len(code)), amd64.RSI)
+		loads, err := ArgumentLoads([]Code{{Bytes: code}}, uint64(len(code)), amd64.RSI, 0x100)
 		if got := texts(loads); got != tc.want || err == nil && tc.fails != "" || err != nil && err.Error() != tc.fails {
 			t.Errorf("%s: %s, %v", tc.text, got, err)
 		}
@@ -200,7 +202,7 @@ func FuzzOrigin(f *testing.F) {
 			}
 		}
 		_, _ = DivisorLoads(function, pc)
-		_, _ = ArgumentLoads(function, pc, amd64.RDI)
+		_, _ = ArgumentLoads(function, pc, amd64.RDI, pc)
 		LastStored(code, amd64.Registers{})
 	})
 }

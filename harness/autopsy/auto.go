@@ -35,7 +35,8 @@ func (s *Scene) Suspect() (Suspect, error) {
 	case t.WildPC && len(at) > 0: // it came from a call, which the caller's frame is after
 		out.What = "the pointer that was called was loaded from it"
 		regs.RIP = at[0]
-		one(linux.PointerLoads(s.function(at[0]-1), regs, true))
+		code = s.function(at[0] - 1)
+		one(linux.PointerLoads(code, regs, true))
 		at = at[1:]
 	case t.Vector == amd64.PageFault || t.Vector == amd64.GeneralProtection || t.Vector == amd64.StackFault:
 		out.What = "the pointer of the access that faulted was loaded from it"
@@ -54,7 +55,9 @@ func (s *Scene) Suspect() (Suspect, error) {
 		if !ok {
 			break
 		}
-		one(linux.ArgumentLoads(s.function(at[depth]-1), at[depth], passed.Registers[0]))
+		callee := code[0].Start
+		code = s.function(at[depth] - 1)
+		one(linux.ArgumentLoads(code, at[depth], passed.Registers[0], callee))
 	}
 	if err != nil {
 		return Suspect{}, err
@@ -65,22 +68,27 @@ func (s *Scene) Suspect() (Suspect, error) {
 // maxPassed is how many callers outward an argument is followed.
 const maxPassed = 4
 
-// callers are the return addresses of the frames outward from a trap, up to the next exception.
+// callers are the return addresses of the frames outward from a trap, up to the next exception. Those of a recursion are equal.
 func callers(c *Chain, t *Trap) (all []uint64) {
-	last := t.PC
+	own := true
 	for i := t.Index; i < len(c.Frames); i++ {
 		f := &c.Frames[i]
 		if f.Exception != nil && i > t.Index {
 			break
 		}
-		if pc := uint64(f.PC); pc != last { // inlined functions are at the pc of the function that owns the code
-			all, last = append(all, pc), pc
+		if f.Inline { // at the pc of the function that owns the code
+			continue
 		}
+		if pc := uint64(f.PC); !own || pc != t.PC {
+			all = append(all, pc)
+		}
+		own = false
 	}
 	return all
 }
 
-// function is the code of the function around a run-time address, both parts of one that is split; nil when it is not known.
+// function is the code of the function around a run-time address, both parts of one that is split, the one with the entry first; nil
+// when it is not known.
 func (s *Scene) function(pc uint64) []linux.Code {
 	if m := s.modules.list.At(pc); m != nil {
 		if sym, ok := m.SymbolAt(pc); ok {
