@@ -373,6 +373,10 @@ func (x *exact) places(s *autopsy.Scene, r *verdict.Result) ([]autopsy.Place, er
 		p.Expression = named(r.Cause, p)
 		places = append(places, p)
 		x.told = append(x.told, fmt.Sprintf("who wrote %s: %s: %s", p.Expression, x.suspect.What, s.LoadAt(at.load)))
+		if now, ok := at.load.Address(x.suspect.Regs); at.sampled && (!ok || now != at.addr) {
+			x.told = append(x.told, fmt.Sprintf("who wrote %s: it may be other memory that was read: %s ran more than %d times, and not each was seen",
+				p.Expression, at.load.Text, maxSightings))
+		}
 	}
 	if len(places) == 0 {
 		return nil, fmt.Errorf("%d instructions may have read what decided it, and none was seen to run", unseen)

@@ -15,6 +15,7 @@ import (
 type Suspect struct {
 	What   string // "the condition of the BUG read it"
 	Groups [][]linux.Load
+	Regs   amd64.Registers // of the vCPU that died
 }
 
 // Suspect finds the memory that the failed condition read, or where the access went through a bad pointer, the memory that
@@ -27,7 +28,7 @@ func (s *Scene) Suspect() (Suspect, error) {
 	}
 	t := f.Trap
 	at := callers(s.death.chain, t)
-	var out Suspect
+	out := Suspect{Regs: t.Regs}
 	var err error
 	one := func(loads []linux.Load, lerr error) { out.Groups, err = [][]linux.Load{loads}, lerr }
 	code, regs := s.function(t.PC), t.Regs
