@@ -52,12 +52,13 @@ func CheckQuestion(plan Plan, question string) error {
 }
 
 // WhoWrote boots the plan as Boot does, and finds out who last wrote the memory that question names: a C expression, or Auto.
-// Two more boots answer it, in which the guest's only clock is its count of instructions, so that they are the same to the bit.
-// The first must die as the plain boot did, and gives the address; the second has a write watchpoint there from power-on. It asks
-// as much again, with another clock, when a death does not show or the two differ, at most three times.
+// Two more boots answer it, three for Auto, in which the guest's only clock is its count of instructions, so that they are the same to
+// the bit. The first must die as the plain boot did, and gives the address; the last has a write watchpoint there from power-on. It
+// asks as much again in each of three ways (tries) while a death does not show, a boot fails or two differ.
 //
-// The result is the plain boot's. Where there is no answer its notes say why. An error that comes with a result is about the
-// question: a usage error for an expression that names no memory.
+// The result is the plain boot's. Where there is no answer its notes say why, also when the other boots could not be made. An error
+// that comes with a result is a usage error for an expression that names no memory, [blame.Interrupted], or about artifacts of the
+// plain boot that could not be kept.
 func WhoWrote(ctx context.Context, plan Plan, question string, p Progress) (verdict.Result, error) {
 	quiet := p
 	quiet.Verdict = nil // there is more to say
@@ -67,15 +68,23 @@ func WhoWrote(ctx context.Context, plan Plan, question string, p Progress) (verd
 	}
 	r, err := plain.run(ctx)
 	if err != nil {
+		if r.Verdict != "" { // something of the boot could not be kept
+			p.verdict(&r)
+		}
 		return r, err
 	}
 	w := whoWrote{question: question, plain: plain, result: &r, progress: p}
 	err = w.answer(ctx)
-	if err != nil && ctx.Err() != nil {
-		return r, err
-	}
-	if err != nil {
-		r.Notes = append(r.Notes, "who wrote it: "+err.Error())
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		w.note("interrupted")
+		err = &blame.Error{Kind: blame.Interrupted, Msg: "who wrote: interrupted: " + err.Error(), Err: err}
+	default:
+		w.note(err.Error())
+		if blame.Of(err) != blame.Usage {
+			err = nil
+		}
 	}
 	err = errors.Join(err, artifacts{dir: r.Artifacts.Dir}.report(&r))
 	p.verdict(&r)
@@ -144,8 +153,11 @@ func (w *whoWrote) try(ctx context.Context, n int, how string, as exact) (reason
 			reason = fmt.Sprintf("QEMU aborted %d times (%s; a bug of QEMU's)", maxAborts, notIO)
 			return &r, nil
 		}
-		if err == nil && r.Signature != w.result.Signature {
+		switch {
+		case err == nil && r.Signature != w.result.Signature:
 			reason = fmt.Sprintf("the boot that %s ended in %s", what, endOf(&r))
+		case err != nil && ctx.Err() == nil && !aborted(err, mutexTwice):
+			reason, err = fmt.Sprintf("the boot that %s failed: %v", what, err), nil
 		}
 		return &r, err
 	}

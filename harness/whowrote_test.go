@@ -3,7 +3,9 @@ package harness
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +97,37 @@ func TestWhoWroteNothing(t *testing.T) {
 	r, err := WhoWrote(context.Background(), p, "no_such_variable", Progress{})
 	if r.Verdict != verdict.Good || blame.Of(err) != blame.Usage || !strings.Contains(fmt.Sprint(err), "no_such_variable") {
 		t.Errorf("verdict %s, error %v", r.Verdict, err)
+	}
+}
+
+// TestWhoWroteWithoutAnAnswer: the verdict is there and stays, when QEMU fails in the boots that answer, and when the user has enough
+// of them.
+func TestWhoWroteWithoutAnAnswer(t *testing.T) {
+	p := plan(t, fixtures.Find(t, fixtures.Good61))
+	p.Until, p.Accel = "start_kernel", "tcg"
+	p.QEMU = filepath.Join(t.TempDir(), "qemu")
+	script := "#!/bin/sh\ncase \"$*\" in *-icount*) echo 'qemu: out of everything' >&2; exit 1;; esac\nexec qemu-system-x86_64 \"$@\"\n"
+	if err := os.WriteFile(p.QEMU, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var shown []verdict.Result
+	show := func(r *verdict.Result) { shown = append(shown, *r) }
+	r, err := WhoWrote(t.Context(), p, "system_state", Progress{Verdict: show})
+	notes := strings.Join(r.Notes, "\n")
+	if err != nil || r.Verdict != verdict.Good || len(shown) != 1 || !strings.Contains(notes, "no answer after 3 tries") || !strings.Contains(notes, "failed: ") {
+		t.Errorf("QEMU fails: %s, shown %d times, error %v, notes:\n%s", r.Verdict, len(shown), err, notes)
+	}
+
+	p.Out, shown = t.TempDir(), nil
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, err = WhoWrote(ctx, p, "system_state", Progress{Verdict: show, Stage: func(stage, _ string) {
+		if stage == "who wrote" {
+			cancel()
+		}
+	}})
+	if blame.Of(err) != blame.Interrupted || r.Verdict != verdict.Good || len(shown) != 1 || shown[0].Verdict != verdict.Good {
+		t.Errorf("interrupted: %s, shown %d times, error %v", r.Verdict, len(shown), err)
 	}
 }
 
