@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -174,18 +175,23 @@ func (c Chooser) tryOut(ctx context.Context, qemu string) (answer, error) {
 
 // OfKVM reports whether an error of [Start] or [Machine.ExitError] is QEMU's complaint of KVM: it says so in a line that is no
 // warning, such as "KVM: entry failed, hardware error 0x80000021" or "kvm_buf_set_msrs: Assertion `ret == cpu->kvm_msr_buf->nmsrs'
-// failed.", or it cannot be used at all ("-accel kvm: ...").
+// failed.", or it cannot be used at all ("-accel kvm: ..."). A file, a device or a CPU model of that name is none.
 func OfKVM(err error) bool {
 	if blame.Of(err) != blame.Infrastructure {
 		return false
 	}
 	for line := range strings.Lines(blame.Detail(err)) {
-		if !strings.Contains(line, ": warning: ") && strings.Contains(strings.ToLower(line), "kvm") {
+		if !strings.Contains(line, ": warning: ") && complaint.MatchString(line) {
 			return true
 		}
 	}
 	return false
 }
+
+// complaint is how QEMU speaks of KVM (accel/kvm/kvm-all.c, target/i386/kvm/kvm.c, softmmu/vl.c): at the begin of a line or of what
+// follows the program, the place or "error".
+var complaint = regexp.MustCompile(`(?:^|: )(?:KVM: |KVM internal error|KVM_[A-Z]|kvm_[a-z]\w*: |kvm run failed|ioctl\(KVM_|-accel kvm\b|` +
+	`-machine \S*accel=kvm\b|invalid accelerator kvm|(?i:failed to initialize kvm)|Could not access KVM|kvm_[a-z]\w* failed)`)
 
 // memory is the file that remembers an answer; empty: none. Its name holds all that the answer depends on: the boot of the
 // host, the emulator's file, the CPU model.

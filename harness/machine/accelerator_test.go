@@ -231,3 +231,28 @@ func TestForgetsWhatIsNoAnswer(t *testing.T) {
 		t.Errorf("recalled %+v, %v", a, known)
 	}
 }
+
+// TestOfKVM: the lines are QEMU's, of 7.2 to 9.2; the second half speaks of what is only called so.
+func TestOfKVM(t *testing.T) {
+	for line, want := range map[string]bool{
+		"KVM: entry failed, hardware error 0x80000021":                                                                     true,
+		"KVM internal error. Suberror: 1":                                                                                  true,
+		"error: kvm run failed Bad address":                                                                                true,
+		"qemu: ../target/i386/kvm/kvm.c:2892: kvm_buf_set_msrs: Assertion `ret == 1' failed.":                              true,
+		"Could not access KVM kernel module: Permission denied":                                                            true,
+		"qemu-system-x86_64: failed to initialize kvm: Permission denied":                                                  true,
+		"qemu-system-x86_64: -accel kvm: failed to initialize kvm: Device or resource busy":                                true,
+		"qemu-system-x86_64: ioctl(KVM_CREATE_VM) failed: 16 Device or resource busy":                                      true,
+		"qemu-system-x86_64: kvm_init_vcpu: kvm_arch_init_vcpu failed (0): Invalid argument":                               true,
+		"qemu-system-x86_64: -drive file=/srv/kvm/disk.img: Could not open '/srv/kvm/disk.img': No such file or directory": false,
+		"qemu-system-x86_64: unable to find CPU model 'kvm65'":                                                             false,
+		"qemu-system-x86_64: -device e1000,id=kvm_0: Device 'e1000' not found":                                             false,
+		"qemu-system-x86_64: -chardev socket,path=/run/kvm_x: Failed to bind socket to /run/kvm_x: Permission denied":      false,
+		"qemu-system-x86_64: warning: KVM: no such feature":                                                                false,
+	} {
+		err := &blame.Error{Kind: blame.Infrastructure, Msg: "qemu ended", Detail: line + "\nbye\n"}
+		if got := OfKVM(err); got != want {
+			t.Errorf("%s: of KVM %v, want %v", line, got, want)
+		}
+	}
+}
