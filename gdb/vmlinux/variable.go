@@ -158,7 +158,8 @@ func (w *scopeWalk) variable(d die, at int) error {
 }
 
 // inherit adds to a scope what only the abstract function has: arguments and variables of which no copy is left in this one. gdb
-// does the same.
+// does the same. They stand in the function's outermost block, so they come before the locals that have a copy: behind them a name that is
+// nowhere would hide one of an inner block that is alive.
 func (w *scopeWalk) inherit(at int) error {
 	if w.origin[at] == 0 {
 		return nil
@@ -172,6 +173,10 @@ func (w *scopeWalk) inherit(at int) error {
 		return err
 	}
 	next := 0 // arguments keep their order
+	local := slices.IndexFunc(w.scopes[at].Variables, func(v Variable) bool { return !v.Argument })
+	if local < 0 {
+		local = len(w.scopes[at].Variables)
+	}
 	return u.children(function, func(d die, _ int) (bool, error) {
 		argument := d.abbrev.tag == dwarf.TagFormalParameter
 		if !argument && (d.abbrev.tag != dwarf.TagVariable || !w.locals) {
@@ -190,9 +195,14 @@ func (w *scopeWalk) inherit(at int) error {
 		if err := w.add(e, at); err != nil {
 			return false, err
 		}
-		if vars := w.scopes[at].Variables; argument && len(vars) > before && next < before {
+		if vars := w.scopes[at].Variables; len(vars) > before {
+			to := local
+			if argument {
+				to = min(next, local)
+			}
 			v := vars[before]
-			w.scopes[at].Variables = slices.Insert(vars[:before], next, v)
+			w.scopes[at].Variables = slices.Insert(vars[:before], to, v)
+			local++
 		}
 		next++
 		return false, nil

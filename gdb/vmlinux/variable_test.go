@@ -3,8 +3,12 @@ package vmlinux
 import (
 	"bytes"
 	"debug/dwarf"
+	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/go-delve/delve/pkg/dwarf/loclist"
@@ -257,5 +261,113 @@ func TestPointed(t *testing.T) {
 	}
 	if len(seen) < 5 || placed == 0 {
 		t.Errorf("%d pointers, %d of them to a value", len(seen), placed)
+	}
+}
+
+// shadowed is a function with two variables of one name, inlined: the outer one is nowhere.
+const shadowed = `
+__attribute__((noipa)) int get(void) { return 7; }
+__attribute__((noipa)) void use(int n) { }
+static inline __attribute__((always_inline)) int inlined(int n)
+{
+	int page;
+	{
+		int page = get();
+		use(page);
+		use(page);
+	}
+	return n;
+}
+int outer(int n) { return inlined(n + 1); }
+`
+
+// TestInheritedLocal: a local that only the abstract function has stands in front of those of inner blocks, so that the last of a name is
+// the innermost. gcc leaves such an entry out seldom; here the outer page's is made another one of the inner page.
+func TestInheritedLocal(t *testing.T) {
+	gcc, err := exec.LookPath("gcc")
+	fixtures.Need(t, err == nil, "gcc", "make deps")
+	path := filepath.Join(t.TempDir(), "shadowed")
+	cmd := exec.Command(gcc, "-O2", "-g", "-nostdlib", "-static", "-Wl,-e,outer", "-o", path, "-x", "c", "-")
+	cmd.Stdin = bytes.NewReader([]byte(shadowed))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	e, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	info, err := e.DWARF()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nowhere, inner dwarf.Offset // the entry of the outer page's copy, and what the inner page's copy refers to
+	for r := info.Reader(); ; {
+		d, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d == nil {
+			break
+		}
+		if origin, ok := d.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset); ok && d.Tag == dwarf.TagVariable {
+			if d.Val(dwarf.AttrLocation) == nil {
+				nowhere = d.Offset
+			} else {
+				inner = origin
+			}
+		}
+	}
+	if nowhere == 0 || inner == 0 {
+		t.Fatalf("entries 0x%x and 0x%x: not what gcc 12 makes of it", nowhere, inner)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One byte of abbreviation, then DW_FORM_ref4.
+	binary.LittleEndian.PutUint32(b[e.Section(".debug_info").Offset+uint64(nowhere)+1:], uint32(inner))
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	outer, _ := f.Symbol("outer")
+	alive := 0
+	for a := outer.Addr; a < outer.Addr+Addr(outer.Size); a++ {
+		scopes, err := f.Variables(a, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range scopes {
+			var last *Variable
+			pages := 0
+			for i, v := range s.Variables {
+				if v.Name == "page" {
+					last = &s.Variables[i]
+					pages++
+				} else if v.Argument && i > 0 {
+					t.Errorf("0x%x: %s: argument %s is variable %d", uint64(a), s.Function, v.Name, i)
+				}
+			}
+			if pages != 3 || s.Function != "inlined" { // the outer, and two copies of the inner
+				continue
+			}
+			some := false
+			for _, v := range s.Variables {
+				some = some || v.Name == "page" && len(v.Location) > 0
+			}
+			if some {
+				if alive++; len(last.Location) == 0 {
+					t.Errorf("0x%x: the page that is nowhere hides the inner block's: %+v", uint64(a), s.Variables)
+				}
+			}
+		}
+	}
+	if alive == 0 {
+		t.Error("no place with three pages")
 	}
 }
