@@ -137,6 +137,9 @@ func (e *evaluator) cond(n *node) (operand, error) {
 		return operand{}, err
 	}
 	if c.bits64() != 0 {
+		if n.kids[1] == nil {
+			return c, nil
+		}
 		return e.rvalue(n.kids[1])
 	}
 	return e.rvalue(n.kids[2])

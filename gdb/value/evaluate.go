@@ -14,6 +14,8 @@ const (
 	maxReads = 64
 )
 
+var errTooLong = errors.New("too long to evaluate")
+
 type evaluator struct {
 	scope   Scope
 	steps   int
@@ -32,7 +34,7 @@ type operand struct {
 
 func (e *evaluator) eval(n *node) (operand, error) {
 	if e.steps++; e.steps > maxSteps {
-		return operand{}, errors.New("too long to evaluate")
+		return operand{}, errTooLong
 	}
 	o, err := e.node(n)
 	o.node = n
@@ -180,14 +182,17 @@ func (e *evaluator) memberOf(n *node) (operand, error) {
 		}
 		return operand{}, fmt.Errorf("%s: %w", n.kids[0], err)
 	}
-	f, off, ok := findMember(t, n.text, 0)
+	f, off, ok := e.findMember(t, n.text, 0)
+	if e.steps > maxSteps {
+		return operand{}, errTooLong
+	}
 	if !ok {
 		return operand{}, fmt.Errorf("%s has no member %s", TypeName(t), n.text)
 	}
 	if o.HasAddr {
 		at, bit := place(f)
 		v := Value{Type: f.Type, HasAddr: true, Addr: o.Addr + uint64(off+at), BitOffset: int(bit), BitSize: int(f.BitSize)}
-		if bit < 0 || f.BitSize < 0 || f.BitSize > 64 {
+		if bit < 0 {
 			return operand{}, fmt.Errorf("%s: a bit field outside of its structure", n)
 		}
 		return operand{Value: v, lvalue: true}, nil
@@ -218,8 +223,12 @@ func (e *evaluator) structure(t dwarf.Type) (*dwarf.StructType, error) {
 	return nil, fmt.Errorf("%s is declared and nowhere defined", TypeName(s))
 }
 
-// findMember finds a member by name, also in anonymous members; off is where the structure that has it begins.
-func findMember(t *dwarf.StructType, name string, depth int) (f *dwarf.StructField, off int64, ok bool) {
+// findMember finds a member by name, also in anonymous members; off is where the structure that has it begins. A structure may stand in
+// another in many places, and so on: the look at one is a step for each 16 members.
+func (e *evaluator) findMember(t *dwarf.StructType, name string, depth int) (f *dwarf.StructField, off int64, ok bool) {
+	if e.steps += 1 + len(t.Field)/16; e.steps > maxSteps {
+		return nil, 0, false
+	}
 	for _, f := range t.Field {
 		if f.Name == name {
 			return f, 0, true
@@ -227,7 +236,7 @@ func findMember(t *dwarf.StructType, name string, depth int) (f *dwarf.StructFie
 	}
 	for _, f := range t.Field {
 		if inner, is := Resolve(f.Type).(*dwarf.StructType); is && f.Name == "" && depth < maxNesting {
-			if g, off, ok := findMember(inner, name, depth+1); ok {
+			if g, off, ok := e.findMember(inner, name, depth+1); ok {
 				return g, off + f.ByteOffset, true
 			}
 		}

@@ -27,7 +27,7 @@ const (
 	opIndex            // kids[0][kids[1]]
 	opUnary            // text: - + ~ !
 	opBinary           // text
-	opCond             // kids[0] ? kids[1] : kids[2]
+	opCond             // kids[0] ? kids[1] : kids[2]; GNU's kids[0] ?: kids[2] has nil in the middle
 	opCast             // (typ)kids[0]
 	opSizeof           // sizeof(typ) without kids, sizeof(kids[0]) with one
 	opCall             // text(kids...): only its arguments can be looked at
@@ -100,7 +100,11 @@ func (n *node) render(outer int) string {
 		s = n.kids[0].render(level) + " " + n.text + " " + n.kids[1].render(level+1)
 	case opCond:
 		level = levelCond
-		s = n.kids[0].render(levelOr) + " ? " + n.kids[1].render(0) + " : " + n.kids[2].render(levelCond)
+		s = n.kids[0].render(levelOr) + " ?: "
+		if n.kids[1] != nil {
+			s = n.kids[0].render(levelOr) + " ? " + n.kids[1].render(0) + " : "
+		}
+		s += n.kids[2].render(levelCond)
 	case opCast:
 		s, level = "("+n.typ.String()+")"+n.kids[0].render(levelUnary), levelUnary
 	case opSizeof:

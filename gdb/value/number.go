@@ -212,17 +212,22 @@ func (v Value) bits() (uint64, bool) {
 }
 
 // place is where a member begins: bytes from the start of its structure, and for a bit field the bits after that, from the least
-// significant.
+// significant; -1 for one that cannot be.
 func place(f *dwarf.StructField) (off, bit int64) {
+	// No storage unit is larger than an __int128. gcc gives a packed field's place in its unit also below 0.
+	const maxUnit = 16
 	switch {
 	case f.BitSize == 0:
 		return f.ByteOffset, 0
+	case f.BitSize < 0 || f.BitSize > 64 || f.ByteSize < 0 || f.ByteSize > maxUnit ||
+		f.BitOffset < -8*maxUnit || f.BitOffset > 8*maxUnit:
+		return f.ByteOffset, -1
 	case f.DataBitOffset > 0: // DWARF 4 and later: from the start of the structure
 		return f.DataBitOffset / 8, f.DataBitOffset % 8
 	case f.BitOffset > 0 || f.ByteSize > 0: // DWARF 3: from the most significant bit of the storage unit
 		size := f.ByteSize
 		if size == 0 {
-			size = SizeOf(f.Type)
+			size = min(SizeOf(f.Type), maxUnit)
 		}
 		return f.ByteOffset, 8*size - f.BitOffset - f.BitSize
 	}
@@ -235,7 +240,7 @@ func member(f *dwarf.StructField, b []byte) Value {
 	size := SizeOf(f.Type)
 	if f.BitSize != 0 {
 		size = (bit + f.BitSize + 7) / 8
-		if bit < 0 || f.BitSize < 0 || f.BitSize > 64 || size > int64(len(from(b, off))) {
+		if bit < 0 || size > int64(len(from(b, off))) {
 			return Value{Type: f.Type, Err: errors.New("a bit field outside of its structure")}
 		}
 	}

@@ -72,8 +72,8 @@ func (p *parser) expression() (*node, error) {
 		return cond, err
 	}
 	col := p.next().col
-	n := &node{op: opCond, kids: []*node{cond, cond, nil}, col: col}
-	if !p.is(":") { // GNU: x ?: y
+	n := &node{op: opCond, kids: []*node{cond, nil, nil}, col: col}
+	if !p.is(":") { // else GNU's x ?: y
 		if n.kids[1], err = p.expression(); err != nil {
 			return nil, err
 		}

@@ -124,14 +124,16 @@ func FlagText(bits uint64, flags []Flag) string {
 	return strings.Join(names, " | ")
 }
 
-// printer writes one value. It stops adding when the limit is passed, so that a hostile type costs no more than that.
+// printer writes one value. It stops adding when the limit is passed, so that a hostile type costs no more than that, nor one that
+// has many members and no text.
 type printer struct {
 	o     TextOptions
 	b     strings.Builder
 	limit int
+	steps int // members that were looked at
 }
 
-func (p *printer) full() bool { return p.b.Len() > p.limit }
+func (p *printer) full() bool { return p.b.Len() > p.limit || p.steps > maxSteps }
 
 func (p *printer) say(format string, args ...any) { fmt.Fprintf(&p.b, format, args...) }
 
@@ -212,6 +214,10 @@ func (p *printer) members(t *dwarf.StructType, b []byte, nesting int, first *boo
 		if p.full() {
 			return
 		}
+		if p.steps++; p.steps > maxSteps {
+			p.say("...")
+			return
+		}
 		if f.Name == "" && f.BitSize == 0 {
 			if inner, ok := Resolve(f.Type).(*dwarf.StructType); ok && nesting < maxNesting {
 				p.members(inner, from(b, f.ByteOffset), nesting+1, first)
@@ -223,7 +229,7 @@ func (p *printer) members(t *dwarf.StructType, b []byte, nesting int, first *boo
 		}
 		*first = false
 		p.say(".%s = ", clean(f.Name))
-		if f.BitSize > 0 {
+		if f.BitSize != 0 {
 			m := member(f, b)
 			if n, ok := m.bits(); ok {
 				p.number(f.Type, n, f.Name)

@@ -12,14 +12,29 @@ const maxTypeNesting = 64
 
 // TypeName is a type as C declares it without a name: "struct page *", "int (*)(void *)", "char [16]", "const struct
 // file_operations *". nil is void.
-func TypeName(t dwarf.Type) string { return declare(t, "", maxTypeNesting) }
+func TypeName(t dwarf.Type) string { return Declare(t, "") }
 
 // Declare is a declaration of name: "char comm[16]", "void (*func)(struct callback_head *)".
-func Declare(t dwarf.Type, name string) string { return declare(t, clean(name), maxTypeNesting) }
+func Declare(t dwarf.Type, name string) string {
+	d := declarator{left: maxParameters}
+	return fit(d.declare(t, clean(name), maxTypeNesting), maxTypeText)
+}
+
+// Bounds on a type's text. A function's parameters may be pointers to functions, whose parameters may be, and so on: 16 of each
+// make a text of 16 to the power of the levels.
+const (
+	maxParameters = 1 << 6  // all together
+	maxTypeText   = 1 << 10 // bytes; what is cut ends in "..."
+)
+
+// declarator writes one declaration.
+type declarator struct {
+	left int // parameters that may follow
+}
 
 // declare builds a declarator from the inside out: name is what has been declared so far, as C's own grammar does it. A pointer
 // to an array or a function needs parentheses around it.
-func declare(t dwarf.Type, name string, left int) string {
+func (d *declarator) declare(t dwarf.Type, name string, left int) string {
 	if left--; left < 0 {
 		return joinName("...", name)
 	}
@@ -32,11 +47,11 @@ func declare(t dwarf.Type, name string, left int) string {
 		quals, inner := qualifiers(t)
 		switch inner := inner.(type) {
 		case *dwarf.PtrType: // the pointer is const, not what it points to
-			return declare(inner, joinName(quals, name), left)
+			return d.declare(inner, joinName(quals, name), left)
 		case *dwarf.ArrayType: // its elements say it too
-			return declare(inner, name, left)
+			return d.declare(inner, name, left)
 		}
-		return quals + " " + declare(inner, name, left)
+		return quals + " " + d.declare(inner, name, left)
 	case *dwarf.PtrType:
 		inner := "*" + name
 		if strings.HasPrefix(name, "const") || strings.HasPrefix(name, "volatile") || strings.HasPrefix(name, "restrict") {
@@ -46,7 +61,7 @@ func declare(t dwarf.Type, name string, left int) string {
 		case *dwarf.FuncType, *dwarf.ArrayType:
 			inner = "(" + inner + ")"
 		}
-		return declare(t.Type, inner, left)
+		return d.declare(t.Type, inner, left)
 	case *dwarf.ArrayType:
 		dimension := "[]"
 		if t.Count >= 0 {
@@ -55,21 +70,21 @@ func declare(t dwarf.Type, name string, left int) string {
 		if name == "" {
 			// "char [16]", and "char [2][16]" for an array of arrays.
 			if _, more := t.Type.(*dwarf.ArrayType); !more {
-				return joinName(declare(t.Type, "", left), dimension)
+				return joinName(d.declare(t.Type, "", left), dimension)
 			}
 		}
-		return declare(t.Type, name+dimension, left)
+		return d.declare(t.Type, name+dimension, left)
 	case *dwarf.FuncType:
 		params := make([]string, 0, len(t.ParamType))
 		for i, p := range t.ParamType {
-			if i == 16 {
+			if d.left--; i == 16 || d.left < 0 {
 				params = append(params, "...")
 				break
 			}
 			if _, ok := p.(*dwarf.DotDotDotType); ok {
 				params = append(params, "...")
 			} else {
-				params = append(params, declare(p, "", left-8))
+				params = append(params, d.declare(p, "", left-8))
 			}
 		}
 		if len(params) == 0 {
@@ -77,9 +92,9 @@ func declare(t dwarf.Type, name string, left int) string {
 		}
 		suffix := "(" + strings.Join(params, ", ") + ")"
 		if name == "" {
-			return joinName(declare(t.ReturnType, "", left), suffix)
+			return joinName(d.declare(t.ReturnType, "", left), suffix)
 		}
-		return declare(t.ReturnType, name+suffix, left)
+		return d.declare(t.ReturnType, name+suffix, left)
 	case *dwarf.StructType:
 		return joinName(tagged(t.Kind, t.StructName), name)
 	case *dwarf.EnumType:
