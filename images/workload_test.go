@@ -2,11 +2,17 @@ package images
 
 import (
 	"bytes"
+	"context"
 	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kcatch/internal/blame"
 	"kcatch/internal/fixtures"
@@ -108,5 +114,62 @@ func TestHelperWithoutCompiler(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if _, err := BuildHelper(t.Context()); blame.Of(err) != blame.Infrastructure || !strings.Contains(blame.Hint(err), "gcc") {
 		t.Errorf("%v, hint %q", err, blame.Hint(err))
+	}
+}
+
+// TestStepEnds: a step that does not end is ended with its children, one of which holds its output, and what it has set is put back; the
+// next step runs. It is the script's own loop around steps that do nothing to this machine.
+func TestStepEnds(t *testing.T) {
+	script, err := workloadScript("memory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, loop, ok := strings.Cut(string(script), "\n# limited ARGS:")
+	if !ok {
+		t.Fatal("the script has no limited()")
+	}
+	dir := t.TempDir()
+	steps := fmt.Sprintf(`steps='good stuck ksm'
+dir=%s
+limit=1
+scale=/nowhere
+say() { echo "$1"; }
+after() { echo "$1" >>$dir/after; }
+step() {
+	case $1 in
+	stuck)
+		(sleep 3600; echo late >$dir/late) &
+		echo $! >$dir/child
+		sleep 3600
+		;;
+	ksm) echo 'no more'; exit 77 ;;
+	esac
+}
+#`, dir)
+	path := filepath.Join(dir, "workload")
+	if err := os.WriteFile(path, []byte(steps+loop), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // that it hangs is the failure
+	defer cancel()
+	cmd := exec.CommandContext(ctx, busybox(t), "sh", path)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	want := "kcatch-workload: good begins\nkcatch-workload: good ok\nkcatch-workload: stuck begins\nkcatch-workload: stuck failed with 137: \n" +
+		"kcatch-workload: ksm begins\nkcatch-workload: ksm not there: no more\n"
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || string(out) != want {
+		t.Fatalf("%v:\n%s\nwant exit status 1 and\n%s", err, out, want)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "after")); err != nil || string(b) != "ksm\n" {
+		t.Errorf("put back: %q, %v", b, err)
+	}
+	child, err := os.ReadFile(filepath.Join(dir, "child"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A zombie of a session that nobody reaps has no command line.
+	cmdline, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(child)), "cmdline"))
+	if err == nil && strings.Contains(string(cmdline), "sh") {
+		t.Errorf("child %s lives on: %q", child, cmdline)
 	}
 }

@@ -1,12 +1,15 @@
 # The workload "memory": every way that userspace has to make the kernel take, share, move and give back pages. It needs
 # nothing of the kernel: a step that finds something missing says "not there" and is done. Each step is this script
-# again with the step's name, so that a timeout can end it.
+# again with the step's name, in a session of its own, so that it can be ended with all that it started.
 #
 # A step answers by its exit status, 0, 77 (not there) or any other (failed), and the last line that it prints.
 steps='tmpfs page-cache filesystem swap-on anon mapped fork-exec pipes sockets thp collapse hugetlb swap ksm compaction
 migrate pressure hotplug swap-off drop-caches'
 dir=/tmp/workload
 helper=/etc/kcatch/helper
+limit=30 # seconds for a step
+hugepages=/proc/sys/vm/nr_hugepages
+scale=/proc/sys/vm/watermark_scale_factor
 
 absent() {
 	echo "$1"
@@ -92,12 +95,9 @@ step() {
 		exercise collapse $dir/tmpfs/huge
 		;;
 	hugetlb)
-		[ -w /proc/sys/vm/nr_hugepages ] || absent 'no hugetlb in this kernel'
-		knob /proc/sys/vm/nr_hugepages 4
-		(exercise hugetlb)
-		status=$?
-		knob /proc/sys/vm/nr_hugepages 0
-		return $status
+		[ -w $hugepages ] || absent 'no hugetlb in this kernel'
+		knob $hugepages 4
+		exercise hugetlb
 		;;
 	swap)
 		[ "$(wc -l 2>/dev/null </proc/swaps)" -gt 1 ] 2>/dev/null || absent 'nothing to swap to'
@@ -107,19 +107,11 @@ step() {
 		knob /sys/kernel/mm/ksm/pages_to_scan 2000 || absent 'no KSM in this kernel'
 		knob /sys/kernel/mm/ksm/sleep_millisecs 5
 		knob /sys/kernel/mm/ksm/run 1
-		(exercise ksm)
-		status=$?
-		knob /sys/kernel/mm/ksm/run 2
-		return $status
+		exercise ksm
 		;;
 	pressure)
-		scale=/proc/sys/vm/watermark_scale_factor
-		was=$(cat $scale 2>/dev/null)
 		knob $scale 1000
-		(exercise pressure)
-		status=$?
-		[ "$was" ] && knob $scale $was
-		return $status
+		exercise pressure
 		;;
 	hotplug)
 		# One block of memory taken out and put back, if one can be: where the kernel's own pages are it cannot.
@@ -145,6 +137,15 @@ step() {
 	esac
 }
 
+# after NAME SCALE: puts back what a step has set, however it ended. SCALE is the watermark's that was.
+after() {
+	case $1 in
+	hugetlb) knob $hugepages 0 ;;
+	ksm) knob /sys/kernel/mm/ksm/run 2 ;;
+	pressure) knob $scale "$2" ;;
+	esac
+}
+
 # say LINE: where it stays one line among the kernel's own, the log, and else on the console.
 say() {
 	if [ -c /dev/kmsg ] && printf '<5>%s\n' "$1" 2>/dev/null >/dev/kmsg; then
@@ -153,18 +154,42 @@ say() {
 	printf '\n%s\n' "$1"
 }
 
-if [ "$1" ]; then
+# limited ARGS: this script with ARGS, its output in $dir/output; all that it started is ended with it, after $limit
+# seconds at the latest. A pipe would be open for as long as any child has it: the output goes to a file.
+limited() {
+	setsid sh "$0" "$@" >$dir/output 2>&1 &
+	group=$!
+	setsid sh -c "sleep $limit; kill -KILL -$group" >/dev/null 2>&1 &
+	guard=$!
+	wait $group 2>/dev/null # or it says "Killed"
+	ended=$?
+	kill -KILL -$guard -$group 2>/dev/null
+	return $ended
+}
+
+case $1 in
+'') ;;
+after)
+	after "$2" "$3"
+	exit
+	;;
+*)
 	step "$1"
 	exit
-fi
+	;;
+esac
 
 mkdir -p $dir
+was=$(cat $scale 2>/dev/null)
 failed=0
 for name in $steps; do
 	say "kcatch-workload: $name begins"
-	text=$(timeout -s KILL 30 sh "$0" $name 2>&1)
+	limited $name
 	status=$?
-	text=$(printf '%s' "$text" | tail -n 1 | tr -cd ' -~' | cut -c 1-120)
+	text=$(tail -n 1 $dir/output | tr -cd ' -~' | cut -c 1-120)
+	case $name in
+	hugetlb | ksm | pressure) limited after $name "$was" ;;
+	esac
 	case $status in
 	0) say "kcatch-workload: $name ok" ;;
 	77) say "kcatch-workload: $name not there: $text" ;;
