@@ -283,7 +283,7 @@ func (f *File) searchNames(tag dwarf.Tag, name string) (at diePlace, ok bool, er
 	if err != nil {
 		return diePlace{}, false, err
 	}
-	spellings, all := occurrences(str, name)
+	spellings, all := occurrences(str, name, maxSpellings)
 	for _, off := range spellings {
 		word := binary.LittleEndian.AppendUint32(nil, uint32(off))
 		if at, ok := f.searchBytes(info, word, tag); ok {
@@ -314,26 +314,30 @@ func (f *File) lookUnit(off uint64) (*unit, error) {
 	return f.loadUnit(off)
 }
 
-// occurrences are the offsets at which name stands with an end; none where those are too many. One that begins a string is the
-// only one that a linker which merges tails leaves in use.
-func occurrences(str []byte, name string) (offs []int, all bool) {
+// occurrences are the offsets at which name stands with an end; none where those are more than most. Where some begin a string, the
+// others are out of use: a linker leaves a name in the tail of another string where no string of its own is. A linker that merges
+// strings leaves one, one that does not (ld -r, for a module) one for each unit.
+func occurrences(str []byte, name string, most int) (offs []int, all bool) {
 	word := append([]byte(name), 0)
-	var tails []int
-	for from := 0; ; {
+	var own, tails []int
+	for from := 0; len(own) <= most; {
 		i := bytes.Index(str[from:], word)
 		if i < 0 {
 			break
 		}
 		at := from + i
-		if at == 0 || str[at-1] == 0 {
-			return []int{at}, true
-		}
-		if len(tails) <= maxSpellings {
+		switch {
+		case at == 0 || str[at-1] == 0:
+			own = append(own, at)
+		case len(tails) <= most:
 			tails = append(tails, at)
 		}
 		from = at + 1
 	}
-	if len(tails) > maxSpellings {
+	if len(own) > 0 {
+		tails = own
+	}
+	if len(tails) > most {
 		return nil, false
 	}
 	return tails, true

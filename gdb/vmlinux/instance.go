@@ -130,11 +130,11 @@ func (f *File) eachUnit(visit func(off uint64, info []byte) error) error {
 	return nil
 }
 
-// maxNames bounds how many places of .debug_str a name is looked for at: linkers let strings share their ends.
+// maxNames bounds how many places of .debug_str the entries of a unit are looked through for.
 const maxNames = 256
 
 // mentions tells units that have a name in their entries from those that cannot: by the bytes of the name (DW_FORM_string),
-// or of its place in .debug_str (DW_FORM_strp). Where names have numbers (DW_FORM_strx), every unit may.
+// or of its place in .debug_str (DW_FORM_strp). Where names have numbers (DW_FORM_strx), or there are too many places, every unit may.
 func (f *File) mentions(name string) (func(info []byte) bool, error) {
 	if f.hasSection(".debug_str_offsets") {
 		return func([]byte) bool { return true }, nil
@@ -143,15 +143,13 @@ func (f *File) mentions(name string) (func(info []byte) bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := append([]byte(name), 0)
-	needles := [][]byte{want}
-	for from := 0; len(needles) < maxNames; {
-		i := bytes.Index(table[from:], want)
-		if i < 0 {
-			break
-		}
-		needles = append(needles, binary.LittleEndian.AppendUint32(nil, uint32(from+i)))
-		from += i + 1
+	places, all := occurrences(table, name, maxNames)
+	if !all {
+		return func([]byte) bool { return true }, nil
+	}
+	needles := [][]byte{append([]byte(name), 0)}
+	for _, at := range places {
+		needles = append(needles, binary.LittleEndian.AppendUint32(nil, uint32(at)))
 	}
 	return func(info []byte) bool {
 		return slices.ContainsFunc(needles, func(n []byte) bool { return bytes.Contains(info, n) })

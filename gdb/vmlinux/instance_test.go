@@ -3,6 +3,7 @@ package vmlinux
 import (
 	"bufio"
 	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -184,5 +185,35 @@ func TestLineCode(t *testing.T) {
 	}
 	if got, err := f.LineCode("no_such_file.c", 1); err != nil || len(got.Files) != 0 || len(got.Code) != 0 {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestMentions: a name that is the tail of any number of others is found by its own place, behind them all or at the front; without one
+// of its own by every tail; and where those are too many no unit is left out.
+func TestMentions(t *testing.T) {
+	tails := strings.Repeat("highpage\x00", 300)
+	word := func(at int) []byte { return []byte{1, byte(at), byte(at >> 8), 0, 0, 9} }
+	for _, tt := range []struct {
+		name, str string
+		at        int
+		want      bool
+	}{
+		{"behind 300 tails", tails + "page\x00", len(tails), true},
+		{"before 300 tails", "page\x00" + tails, 0, true},
+		{"not merged", "page\x00other\x00page\x00", 11, true},
+		{"elsewhere", "page\x00other\x00", 5, false},
+		{"a tail in use", "highpage\x00other\x00", 4, true},
+		{"a tail out of use", "highpage\x00page\x00", 4, false},
+		{"300 tails", tails, 4 + 9*299, true},
+	} {
+		f := &File{sections: map[string]*section{".debug_str": {file: []byte(tt.str),
+			elf: &elf.Section{SectionHeader: elf.SectionHeader{Name: ".debug_str", Type: elf.SHT_PROGBITS, FileSize: uint64(len(tt.str))}}}}}
+		mentions, err := f.mentions("page")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mentions(word(tt.at)); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }
