@@ -89,6 +89,9 @@ func (f surveyFlags) options(cfg config.Boot) (survey.Options, error) {
 	if f.limit < 1 {
 		return o, blame.New(blame.Usage, fmt.Sprintf("--limit: %d is not above 0", f.limit), "leave it out to have the default")
 	}
+	if f.limit > survey.MaxLimit {
+		return o, blame.New(blame.Usage, fmt.Sprintf("--limit: %d is above %d", f.limit, survey.MaxLimit), "no boot has time for more hits")
+	}
 	if cfg.Repeat > 1 {
 		return o, blame.New(blame.Usage, "--repeat: a survey is one boot", "leave it out")
 	}

@@ -13,12 +13,15 @@ import (
 type Options struct {
 	Breaks []Break
 	// Limit is how many hits in a row a point may have that show no new chain, before it is taken out so that the boot
-	// gets on. Zero: [DefaultLimit].
+	// gets on. Zero: [DefaultLimit]; at most [MaxLimit].
 	Limit int
 }
 
 // DefaultLimit keeps a point that is hit all the time from adding more than half a second to a boot.
 const DefaultLimit = 1000
+
+// MaxLimit is more hits than any boot has time for, and 200 times as many can be counted.
+const MaxLimit = 1_000_000_000
 
 // Survey is a survey to come: see [New].
 type Survey struct {
@@ -37,7 +40,7 @@ func New(plan harness.Plan, o Options) (*Survey, error) {
 	case "kvm":
 		return nil, blame.New(blame.Usage, "--accel kvm: a survey needs more than the four breakpoints of KVM", "leave it out: a survey takes TCG")
 	}
-	limit := o.Limit
+	limit := min(o.Limit, MaxLimit)
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
