@@ -2,6 +2,7 @@ package autopsy
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/linux"
@@ -28,7 +29,7 @@ func (s *Scene) WriterOf(cpu int, regs amd64.Registers, at uint64, size int) Cha
 		_, err := mem.ReadMemory(top[:], regs.RSP)
 		c = s.chain(c)
 		ret := binary.LittleEndian.Uint64(top[:])
-		if err == nil && len(c.Frames) > 1 && uint64(c.Frames[1].PC) == ret {
+		if err == nil && c.calledFrom(ret) {
 			c.dropInnermost()
 		}
 		return c
@@ -58,13 +59,26 @@ func (s *Scene) symbolAt(link uint64) (vmlinux.Symbol, bool) {
 	return s.Kernel.SymbolAt(vmlinux.Addr(link))
 }
 
-// dropInnermost takes the first physical frame out of a chain: that of a function which has done nothing yet.
-func (c *Chain) dropInnermost() {
-	n := 1
-	for n < len(c.Frames) && c.Frames[n-1].Inline {
+// innermost is how many frames the first physical one shows: the functions inlined at its pc, and the function itself.
+func (c *Chain) innermost() int {
+	n := min(1, len(c.Frames))
+	for n > 0 && n < len(c.Frames) && c.Frames[n-1].Inline {
 		n++
 	}
+	return n
+}
+
+// calledFrom reports whether the first physical frame returns to an address.
+func (c *Chain) calledFrom(ret uint64) bool {
+	n := c.innermost()
+	return n < len(c.Frames) && uint64(c.Frames[n].PC) == ret
+}
+
+// dropInnermost takes the first physical frame out of a chain: that of a function which has done nothing yet.
+func (c *Chain) dropInnermost() {
+	n := c.innermost()
 	c.Frames = c.Frames[n:]
+	c.Traps = slices.DeleteFunc(c.Traps, func(t Trap) bool { return t.Index < n })
 	for i := range c.Traps {
 		c.Traps[i].Index -= n
 	}
