@@ -364,7 +364,11 @@ func (x *exact) examined(s *autopsy.Scene, r *verdict.Result) {
 // places are those that the expression names, or that the loads of Auto read last.
 func (x *exact) places(s *autopsy.Scene, r *verdict.Result) ([]autopsy.Place, error) {
 	if x.question != Auto {
-		return s.Places(x.question)
+		places, err := s.Places(x.question)
+		if err != nil {
+			err = &blame.Error{Kind: blame.Of(err), Msg: "--who-wrote " + err.Error(), Hint: blame.Hint(err), Err: err}
+		}
+		return places, err
 	}
 	early := r.Class == verdict.EarlyException
 	var places []autopsy.Place
@@ -380,7 +384,7 @@ func (x *exact) places(s *autopsy.Scene, r *verdict.Result) ([]autopsy.Place, er
 		}
 		p, err := s.PlaceOf(at.load, at.addr)
 		if err != nil {
-			return nil, errors.New(strings.TrimPrefix(err.Error(), "--who-wrote "))
+			return nil, err
 		}
 		p.Expression = named(r.Cause, p)
 		places = append(places, p)

@@ -95,7 +95,7 @@ func TestWhoWroteNothing(t *testing.T) {
 	}
 	p.Out, p.Accel = t.TempDir(), "tcg"
 	r, err := WhoWrote(context.Background(), p, "no_such_variable", Progress{})
-	if r.Verdict != verdict.Good || blame.Of(err) != blame.Usage || !strings.Contains(fmt.Sprint(err), "no_such_variable") {
+	if r.Verdict != verdict.Good || blame.Of(err) != blame.Usage || !strings.HasPrefix(fmt.Sprint(err), "--who-wrote no_such_variable: ") {
 		t.Errorf("verdict %s, error %v", r.Verdict, err)
 	}
 }

@@ -21,7 +21,7 @@ type Place struct {
 
 // notFound is a usage error about an expression.
 func notFound(expression, format string, args ...any) error {
-	return blame.New(blame.Usage, "--who-wrote "+expression+": "+fmt.Sprintf(format, args...), "")
+	return blame.New(blame.Usage, expression+": "+fmt.Sprintf(format, args...), "")
 }
 
 // maxPlaces is how many places are watched in one boot.
@@ -33,7 +33,7 @@ const maxPlaces = 4
 func (s *Scene) Places(expression string) ([]Place, error) {
 	e, err := value.Parse(expression)
 	if err != nil {
-		return nil, blame.New(blame.Usage, "--who-wrote: "+err.Error(), "")
+		return nil, blame.New(blame.Usage, err.Error(), "")
 	}
 	places, err := s.placesIn(s.scope(), e)
 	if d := &s.death; err != nil && d.finding != nil && d.chain != nil && d.finding.Frame >= 0 {
@@ -76,7 +76,7 @@ func (s *Scene) placesIn(sc value.Scope, e value.Expression) ([]Place, error) {
 		places = append(places, p)
 	}
 	if len(places) == 0 {
-		return nil, blame.New(blame.Usage, "--who-wrote "+expression+": a value, and no memory that anybody could write", "name a variable, a member, or *(TYPE *)ADDRESS")
+		return nil, blame.New(blame.Usage, expression+": a value, and no memory that anybody could write", "name a variable, a member, or *(TYPE *)ADDRESS")
 	}
 	return places, nil
 }
@@ -100,12 +100,12 @@ func (s *Scene) place(expression string, addr uint64, size int) (Place, error) {
 	case size <= 0:
 		return p, notFound(expression, "its size is not known; write *(int *)0x%x", addr)
 	case size > maxPlace:
-		return p, blame.New(blame.Usage, fmt.Sprintf("--who-wrote %s: %d bytes are more than can be watched (%d)", expression, size, maxPlace), "name a member of it")
+		return p, blame.New(blame.Usage, fmt.Sprintf("%s: %d bytes are more than can be watched (%d)", expression, size, maxPlace), "name a member of it")
 	}
 	for at := addr; at-addr < uint64(size); {
 		pa, n, err := p.Translate(at)
 		if err != nil {
-			return p, blame.New(blame.Usage, fmt.Sprintf("--who-wrote %s: 0x%x is not mapped in the kernel at its end", expression, at),
+			return p, blame.New(blame.Usage, fmt.Sprintf("%s: 0x%x is not mapped in the kernel at its end", expression, at),
 				"KASLR moves addresses from boot to boot: add --append nokaslr, or name a variable")
 		}
 		if _, err := s.RAM.ReadPhysical(make([]byte, 1), pa); err != nil {
