@@ -12,6 +12,7 @@ import (
 	"kcatch/gdb/linux"
 	"kcatch/gdb/rsp"
 	"kcatch/gdb/unwind"
+	"kcatch/gdb/vmlinux"
 	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
@@ -152,7 +153,8 @@ func (s *Scene) kernelMemory() linux.Memory {
 }
 
 // read looks at the kernel's variables: system_state (init/main.c), whether idt_table has been filled in, which
-// idt_setup_early_handler() does first (arch/x86/kernel/idt.c), and whether a console is registered, which is
+// idt_setup_early_handler() does first (arch/x86/kernel/idt.c): gate 0 leads into the kernel's text, because .bss has what lay there before
+// until x86_64_start_kernel() clears it, on a relocatable kernel its relocations. And whether a console is registered, which is
 // console_drivers up to 6.1 and console_list since 6.2 (kernel/printk/printk.c; Linux a699449bb13b, "printk: Convert
 // console_drivers list to hlist").
 func (k *KernelState) read(s *Scene, mem linux.Memory) {
@@ -174,8 +176,12 @@ func (k *KernelState) read(s *Scene, mem linux.Memory) {
 	if v, ok := word("system_state", 4); ok {
 		k.SystemState = int(v)
 	}
-	if gate, ok := word("idt_table", 8); ok {
-		k.EarlyIDT = gate != 0
+	var gate [gateSize]byte
+	if table, ok := s.Kernel.Symbol("idt_table"); ok {
+		if _, err := mem.ReadMemory(gate[:], s.Placement.Run(uint64(table.Addr))); err == nil {
+			handler, present := guest.GateOffset(gate)
+			k.EarlyIDT = present && s.Kernel.IsText(vmlinux.Addr(s.Placement.Link(handler)))
+		}
 	}
 	for _, name := range []string{"console_drivers", "console_list"} {
 		if v, ok := word(name, 8); ok {

@@ -58,8 +58,16 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 		}
 		return rule.stage, ""
 	}
+	// At its virtual address, with what it calls (early_setup_idt). Other vCPUs enter here too, but later.
+	if c.Where == KernelText && !k.EarlyIDT && k.SystemState <= 0 && c.has(startup...) && !c.has("start_secondary") {
+		return verdict.EarlyC, ""
+	}
 	return bySystemState(c, k), ""
 }
+
+// startup is the assembly that calls x86_64_start_kernel and start_secondary (arch/x86/kernel/head_64.S). common_startup_64 is part of it
+// since Linux v6.10.
+var startup = []string{"secondary_startup_64", "secondary_startup_64_no_verify", "common_startup_64"}
 
 // syscalls are the functions that a system call is entered by (arch/x86/entry/common.c).
 var syscalls = []string{"do_syscall_64", "do_int80_syscall_32", "do_fast_syscall_32"}
@@ -75,7 +83,7 @@ func bySystemState(c *Chain, k KernelState) verdict.Stage {
 		return verdict.Initcall
 	case k.SystemState == 0:
 		return verdict.StartKernel
-	case c.has("secondary_startup_64", "secondary_startup_64_no_verify"):
+	case c.has(startup...):
 		return verdict.Startup64
 	case c.Where == KernelText:
 		return byIDT(k)

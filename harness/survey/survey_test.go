@@ -226,7 +226,7 @@ func TestEveryHitOfEveryCPU(t *testing.T) {
 	p.CPUs = 2
 	p.Run = "i=0; while [ $i -lt 8 ]; do true | true & i=$((i+1)); done; wait; " +
 		"while read a b; do [ $a = processes ] && echo forks $b; done </proc/stat"
-	s := surveyed(t, p, "user_disable_single_step", "do_one_initcall")
+	s := surveyed(t, p, "user_disable_single_step", "do_one_initcall", "x86_64_start_kernel", "copy_bootdata")
 	forks := 0
 	for _, l := range s.Boot.Console {
 		if n, ok := strings.CutPrefix(strings.TrimSpace(l), "forks "); ok {
@@ -240,6 +240,12 @@ func TestEveryHitOfEveryCPU(t *testing.T) {
 	}
 	if _, n, exact := at(&s, "do_one_initcall"); n != initcalls(t, k.Vmlinux) || !exact {
 		t.Errorf("%d initcalls, nm has %d", n, initcalls(t, k.Vmlinux))
+	}
+	// x86_64_start_kernel() begins with idt_table in a .bss that has not been cleared; copy_bootdata() is called behind the early IDT.
+	for point, want := range map[string]verdict.Stage{"x86_64_start_kernel": verdict.EarlyC, "copy_bootdata": verdict.EarlyIDT} {
+		if sites, _, _ := at(&s, point); len(sites) != 1 || sites[0].Stage != want {
+			t.Errorf("%s: want stage %s: %+v", point, want, sites)
+		}
 	}
 }
 
