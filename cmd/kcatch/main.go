@@ -5,6 +5,7 @@
 //
 //	kcatch boot [TREE] [flags]     build, boot, verdict
 //	kcatch survey [TREE] [flags]   every place that warns, or is passed, in one boot
+//	kcatch bisect GOOD BAD [flags] find the commit after which the boot dies
 //	kcatch faults [flags]          boot the fault corpus, count the right verdicts
 //	kcatch config [flags]          the settings in force, and where each comes from
 //	kcatch completion SHELL        shell completion for bash, zsh or fish
@@ -86,7 +87,8 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		return config.FlagError(c.Flags(), err)
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(bootCommand(stdout, talk, code), surveyCommand(stdout, talk, code), faultsCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
+	root.AddCommand(bootCommand(stdout, talk, code), surveyCommand(stdout, talk, code), bisectCommand(stdout, talk, code),
+		faultsCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
 	root.SetHelpCommand(helpCommand(root))
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,10 @@ const (
 func refuse(talk *talk, err error) {
 	if blame.Of(err) == blame.Interrupted {
 		talk.print("kcatch: interrupted")
+		var e *blame.Error
+		if errors.As(err, &e) && e.Hint != "" { // its own, not that of what was interrupted
+			talk.print("hint: " + report.Clean(firstLine(e.Hint), 0))
+		}
 		return
 	}
 	talk.print("kcatch: " + report.Clean(firstLine(err.Error()), 0))

@@ -62,12 +62,16 @@ func (s *Search) Believe(before ...Trial) Belief {
 	all := s.EndSurvived
 	for _, n := range order {
 		t := told[n]
-		if t.Died+t.Lived == 0 && t.Same < 0 {
+		if t.Died+t.Lived == 0 && t.Same == None {
 			continue
 		}
 		with := s.Graph.Ancestors(n) // as the culprit, these make n new
-		if t.Same >= 0 {
-			for c, has := range s.Graph.Ancestors(t.Same) {
+		if t.Same != None {
+			twin := make(Set, s.Graph.Len())
+			if t.Same != OldEnd {
+				twin = s.Graph.Ancestors(t.Same)
+			}
+			for c, has := range twin {
 				impossible[c] = impossible[c] || has != with[c]
 			}
 			continue
@@ -139,6 +143,9 @@ func (b Belief) Among(nodes []int) float64 {
 }
 
 // Missed is the probability that a commit that dies lives in so many boots, seen what was seen of the rate so far.
-func (b Belief) Missed(boots int) float64 {
-	return likelihood(b.died, b.search.EndSurvived+boots) / likelihood(b.died, b.search.EndSurvived)
+func (b Belief) Missed(boots int) float64 { return missed(b.died, b.search.EndSurvived, boots) }
+
+// missed is Missed of what died and survived.
+func missed(died, survived, boots int) float64 {
+	return likelihood(died, survived+boots) / likelihood(died, survived)
 }

@@ -41,6 +41,9 @@ func (r *Runner) deadEnd(ctx context.Context) (bool, error) {
 		if c.boots >= endBoots {
 			break
 		}
+		if c.boots == learnBoots && c.died == 0 {
+			r.Say(fmt.Sprintf("BAD has lived in %d boots; it is booted up to %d times", c.boots, endBoots))
+		}
 		rec, err := r.bootEnd(ctx, r.Bad, "BAD")
 		if err != nil {
 			return false, err

@@ -55,7 +55,7 @@ func simulate(s *Search, width int, outcome func(n int) Outcome) (suspects []int
 			return s.Suspects(st), trials
 		}
 		for _, n := range next {
-			s.Trials = append(s.Trials, Trial{Node: n, Outcome: outcome(n), Same: -1})
+			s.Trials = append(s.Trials, Trial{Node: n, Outcome: outcome(n), Same: None})
 			trials++
 		}
 	}

@@ -32,10 +32,11 @@ func ParseGraph(text string, firstParent bool) (*Graph, error) {
 	}
 	g := &Graph{index: make(map[string]int, len(lines))}
 	for i := len(lines) - 1; i >= 0; i-- {
-		id, _, _ := strings.Cut(lines[i], " ")
-		if id == "" {
+		f := strings.Fields(lines[i])
+		if len(f) == 0 {
 			return nil, fmt.Errorf("line %d has no commit", i+1)
 		}
+		id := f[0]
 		if _, twice := g.index[id]; twice {
 			return nil, fmt.Errorf("commit %.12s is listed twice", id)
 		}

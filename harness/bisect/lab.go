@@ -16,6 +16,8 @@ type Kernel struct {
 	Image string
 	// Reads is what the build read; nil when that is not known.
 	Reads *Reads
+	// Config is the file of the configuration that it was built with.
+	Config string
 	// Built is false when the kernel was there already.
 	Built bool
 }

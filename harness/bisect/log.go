@@ -2,6 +2,7 @@ package bisect
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -55,14 +56,13 @@ func OpenLog(name string) (*Log, error) {
 		return nil, &blame.Error{Kind: blame.Infrastructure, Msg: "log: " + err.Error(), Err: err, Hint: "name another directory with --out"}
 	}
 	// A line that a crash cut must not swallow the next one.
-	if st, err := f.Stat(); err == nil && st.Size() > 0 {
-		last := make([]byte, 1)
-		if _, err := f.ReadAt(last, st.Size()-1); err == nil && last[0] != '\n' {
-			if _, err := f.WriteString("\n"); err != nil {
-				_ = f.Close()
-				return nil, logError(err)
-			}
-		}
+	data, err := io.ReadAll(io.LimitReader(f, maxLog))
+	if whole := bytes.LastIndexByte(data, '\n') + 1; err == nil && whole < len(data) {
+		err = f.Truncate(int64(whole))
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, logError(err)
 	}
 	return &Log{f: f}, nil
 }
@@ -109,47 +109,35 @@ const (
 func ReadLog(r io.Reader) ([]Record, error) {
 	in := bufio.NewReaderSize(io.LimitReader(r, maxLog), 64<<10)
 	var list []Record
-	var broken error
 	for n := 1; ; n++ {
-		line, err := in.ReadString('\n')
+		line, end := in.ReadString('\n')
+		if end != nil && end != io.EOF {
+			return nil, end
+		}
 		if len(line) > maxLogLine {
 			return nil, fmt.Errorf("line %d: longer than %d bytes", n, maxLogLine)
 		}
 		if strings.TrimSpace(line) != "" {
-			if broken != nil && !cut(broken) {
-				return nil, broken
-			}
 			var rec Record
-			if jerr := json.Unmarshal([]byte(line), &rec); jerr != nil {
-				broken = cutLine{n, jerr}
-			} else if list = append(list, rec); len(list) == 1 && (rec.Type != "start" || rec.Schema != logSchema) {
+			err := json.Unmarshal([]byte(line), &rec)
+			switch {
+			case err != nil && end == io.EOF && n > 1: // cut
+			case err != nil && n > 1:
+				return nil, fmt.Errorf("line %d: %v", n, err)
+			case len(list) == 0 && (err != nil || rec.Type != "start" || rec.Schema != logSchema):
 				return nil, fmt.Errorf("line %d: not a log of kcatch bisect: it begins with no start of %s", n, logSchema)
+			default:
+				list = append(list, rec)
 			}
 		}
-		if err == io.EOF {
+		if end == io.EOF {
 			break
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
 	if len(list) == 0 {
 		return nil, fmt.Errorf("not a log of kcatch bisect: no start")
 	}
 	return list, nil
-}
-
-// cutLine is a line that is no JSON: where a crash cut it, the next run has ended it with a newline.
-type cutLine struct {
-	line int
-	err  error
-}
-
-func (c cutLine) Error() string { return fmt.Sprintf("line %d: %v", c.line, c.err) }
-
-func cut(err error) bool {
-	c, ok := err.(cutLine)
-	return ok && strings.Contains(c.err.Error(), "unexpected end of JSON input")
 }
 
 // GitReplay is a log in the form that "git bisect replay" reads: what the trials say, without what a later one took back.

@@ -51,7 +51,11 @@ type Runner struct {
 // Run searches. The result is whole also when nothing was found; with an error it holds what was tried before.
 func (r *Runner) Run(ctx context.Context) (verdict.Bisect, error) {
 	r.prepare()
-	err := r.run(ctx)
+	return r.ended(ctx, r.run(ctx))
+}
+
+// ended completes the result.
+func (r *Runner) ended(ctx context.Context, err error) (verdict.Bisect, error) {
 	if err != nil && ctx.Err() != nil && blame.Of(err) != blame.Interrupted {
 		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
 	}
@@ -193,7 +197,7 @@ func (r *Runner) weakest(st State, suspects []int) (node int, ok bool) {
 		worst = b.Early
 	}
 	for n, t := range st.Told {
-		if t.Outcome != Lives || t.Same >= 0 || t.Lived >= 4*maxBoots || slices.Contains(st.Doubted, n) {
+		if t.Outcome != Lives || t.Same != None || t.Lived >= 4*maxBoots || slices.Contains(st.Doubted, n) {
 			continue
 		}
 		if d := b.Dies(n); d > worst || d == worst && n < node {
@@ -251,7 +255,7 @@ func (r *Runner) build(commit string) func(context.Context) (Kernel, error) {
 
 // trial boots a commit until it has died, or until the probability that it can is at most doubt; it must live least times in all.
 func (r *Runner) trial(ctx context.Context, n, least int, doubt float64) (Trial, tally, string, error) {
-	t := Trial{Node: n, Same: -1}
+	t := Trial{Node: n, Same: None}
 	if before, again := r.search.State().Told[n]; again {
 		t = before
 	}
@@ -261,7 +265,7 @@ func (r *Runner) trial(ctx context.Context, n, least int, doubt float64) (Trial,
 	for {
 		rec, err := r.tester.once(ctx, key, r.build(key), func(k Kernel) error {
 			if twin, ok := r.twin(k.Image, n); ok && c.boots+again == 0 {
-				return errTwin{twin}
+				return twin
 			}
 			return nil
 		})
@@ -269,9 +273,8 @@ func (r *Runner) trial(ctx context.Context, n, least int, doubt float64) (Trial,
 		var twin errTwin
 		switch {
 		case errors.As(err, &twin):
-			told := r.search.State().Told[twin.node]
-			t.Outcome, t.Same = told.Outcome, twin.node
-			return t, c, "the same image as " + short(r.Graph.IDs[twin.node]), nil
+			t.Outcome, t.Same = twin.outcome, twin.node
+			return t, c, "the same image as " + short(r.nameOf(twin.node)), nil
 		case errors.As(err, &skip):
 			t.Outcome, c.skip = Skipped, skip.reason
 			return t, c, skip.reason, nil
@@ -306,21 +309,39 @@ func livedReason(n int) string {
 }
 
 // errTwin says that a commit has the same image as one that was tried.
-type errTwin struct{ node int }
+type errTwin struct {
+	node    int // or OldEnd
+	outcome Outcome
+}
 
 func (errTwin) Error() string { return "the same image as another commit" }
 
-// twin finds a tried commit with this image.
-func (r *Runner) twin(image string, n int) (int, bool) {
+// twin finds a tried commit with this image, the ends included.
+func (r *Runner) twin(image string, n int) (errTwin, bool) {
 	if image == "" {
-		return 0, false
+		return errTwin{}, false
 	}
 	for _, t := range r.search.Trials {
-		if t.Node != n && t.Same < 0 && t.Outcome != Skipped && r.tester.imageOf(r.Graph.IDs[t.Node]) == image {
-			return t.Node, true
+		if t.Node != n && t.Same == None && t.Outcome != Skipped && r.tester.imageOf(r.Graph.IDs[t.Node]) == image {
+			return errTwin{t.Node, t.Outcome}, true
 		}
 	}
-	return 0, false
+	ends := map[string]Outcome{r.Good: Lives, r.Bad: Dies}
+	if r.tester.imageOf(r.newEnd()) == image {
+		return errTwin{r.search.Top, ends[r.newEnd()]}, true
+	}
+	if r.tester.imageOf(r.oldEnd()) == image {
+		return errTwin{OldEnd, ends[r.oldEnd()]}, true
+	}
+	return errTwin{}, false
+}
+
+// nameOf is the commit of a node or of the old end.
+func (r *Runner) nameOf(node int) string {
+	if node == OldEnd {
+		return r.oldEnd()
+	}
+	return r.Graph.IDs[node]
 }
 
 func (t *tester) imageOf(key string) string {
@@ -335,8 +356,8 @@ func (r *Runner) add(t Trial, c tally, why, role string) error {
 	st := r.search.State()
 	step := r.step(r.Graph.IDs[t.Node], t.Outcome, c, why, role)
 	step.Left = len(r.search.Suspects(st))
-	if t.Same >= 0 {
-		step.Same = r.Graph.IDs[t.Same]
+	if t.Same != None {
+		step.Same = r.nameOf(t.Same)
 	}
 	r.report(step)
 	err := r.Log.Write(Record{Type: "trial", Time: r.tester.stamp(), Commit: r.Graph.IDs[t.Node], Outcome: string(t.Outcome), Reason: why})

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type world struct {
 	rand    *rand.Rand
 	order   []string // every boot
 	builds  int
+	oldDies bool // the old end dies too
+	mu      sync.Mutex
 
 	reverted bool // the kernel with something reverted is without the culprit
 }
@@ -41,7 +44,10 @@ func (w *world) node(id string) int {
 }
 
 func (w *world) dies(n int) bool {
-	return n >= 0 && w.graph.Ancestors(n)[w.culprit] != w.fixed || n < 0 && w.fixed
+	if n < 0 {
+		return w.fixed || w.oldDies
+	}
+	return (w.culprit >= 0 && w.graph.Ancestors(n)[w.culprit]) != w.fixed
 }
 
 func (w *world) lab() Lab {

@@ -18,9 +18,15 @@ type Trial struct {
 	Outcome Outcome
 	Lived   int
 	Died    int
-	// Same is a node with the same image, whose boots these are; -1 for none.
+	// Same is a node with the same image, whose boots these are; or [None], or [OldEnd].
 	Same int
 }
+
+// What [Trial.Same] is when it is no node.
+const (
+	None   = -1
+	OldEnd = -2 // the end that is before all nodes
+)
 
 // Search is one search, decided: a graph, what its commits can be told apart by, and the trials so far.
 type Search struct {

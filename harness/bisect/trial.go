@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"kcatch/harness/verdict"
@@ -163,7 +164,7 @@ func (t *tester) retrying(ctx context.Context, do func() error) error {
 		if err == nil || ctx.Err() != nil || i == maxRetries {
 			return err
 		}
-		if k := blame.Of(err); k != blame.Infrastructure && k != blame.Unknown {
+		if k := blame.Of(err); k != blame.Infrastructure && k != blame.Unknown || errors.Is(err, syscall.ENOSPC) {
 			return err
 		}
 		t.say("trying again: " + err.Error())

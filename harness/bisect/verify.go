@@ -69,7 +69,7 @@ func (r *Runner) unchanged() bool {
 
 // verifySelf makes sure that the culprit itself was booted, not only commits with the same image.
 func (r *Runner) verifySelf(ctx context.Context, node int) (settled bool, err error) {
-	self := Trial{Same: -1}
+	self := Trial{Same: None}
 	if node == r.search.Top { // it is an end
 		self.Outcome = Dies
 		if r.Fixed {
@@ -115,7 +115,7 @@ func (r *Runner) verifyParent(ctx context.Context, parent string) (settled bool,
 	node, inside := r.Graph.Find(parent)
 	if inside {
 		told, ok := r.search.State().Told[node]
-		if ok && (told.Outcome == Dies || told.Outcome == Lives && told.Lived >= parentBoots && told.Same < 0) {
+		if ok && (told.Outcome == Dies || told.Outcome == Lives && (told.Lived >= parentBoots || told.Same != None)) {
 			t = told
 		} else {
 			if t, c, why, err = r.trial(ctx, node, parentBoots, 1-r.Confidence); err == nil {
@@ -146,7 +146,7 @@ func (r *Runner) verifyParent(ctx context.Context, parent string) (settled bool,
 
 // outside tries a commit that is not in the graph: paths or --first-parent leave it out, or the old end has it.
 func (r *Runner) outside(ctx context.Context, commit string) (Trial, tally, string, error) {
-	t := Trial{Same: -1}
+	t := Trial{Same: None}
 	var c tally
 	for {
 		rec, err := r.tester.once(ctx, commit, r.build(commit), nil)
@@ -210,8 +210,19 @@ func (r *Runner) verifyRevert(ctx context.Context, culprit string) error {
 				err = &blame.Error{Kind: blame.Build, Msg: ErrConflict.Error(), Err: err}
 			}
 			return k, err
-		}, nil)
+		}, func(k Kernel) error {
+			if twin, ok := r.twin(k.Image, None); ok && c.boots == 0 {
+				return twin
+			}
+			return nil
+		})
 		var skip errSkip
+		var twin errTwin
+		if errors.As(err, &twin) {
+			v.Revert, v.RevertReason = string(verdictOf(twin.outcome)), "the same image as "+short(r.nameOf(twin.node))
+			r.report(r.step(on, twin.outcome, c, fmt.Sprintf("with %s reverted: %s", short(culprit), v.RevertReason), "revert"))
+			return nil
+		}
 		if errors.As(err, &skip) {
 			if v.RevertReason = skip.reason; strings.Contains(skip.reason, ErrConflict.Error()) {
 				v.Revert = "conflict"

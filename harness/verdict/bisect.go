@@ -18,10 +18,12 @@ type Bisect struct {
 	// EndsWrong is set when the ends are not good and bad; Reason says which.
 	EndsWrong bool     `json:"ends_wrong,omitempty"`
 	Suspects  []string `json:"suspects,omitempty"` // oldest first, when there are several
-	Reason    string   `json:"reason,omitempty"`   // why no culprit
-	Commits   int      `json:"commits"`            // between the ends
-	Inert     int      `json:"inert,omitempty"`    // of them, those that cannot change the image that is built
-	Boots     int      `json:"boots"`              // all of them, those of the ends and of the verification included
+	// Symbols are, of a search over configurations, those that the death hangs on, with their values: none can be left out.
+	Symbols   []string `json:"symbols,omitempty"`
+	Reason    string   `json:"reason,omitempty"` // why no culprit
+	Commits   int      `json:"commits"`          // between the ends
+	Inert     int      `json:"inert,omitempty"`  // of them, those that cannot change the image that is built
+	Boots     int      `json:"boots"`            // all of them, those of the ends and of the verification included
 	Builds    int      `json:"builds"`
 	Died      int      `json:"died"`            // boots of the dying end that died,
 	DiedOf    int      `json:"died_of"`         // of so many
@@ -52,12 +54,14 @@ type BisectVerified struct {
 
 // BisectStep is all boots of one commit.
 type BisectStep struct {
-	Commit    string  `json:"commit"`
-	Verdict   Verdict `json:"verdict"`
-	Reason    string  `json:"reason"`
-	Boots     int     `json:"boots"`
-	Seconds   float64 `json:"seconds"`
-	Signature string  `json:"signature"`
+	Commit  string  `json:"commit"`
+	Verdict Verdict `json:"verdict"`
+	// Symbols are, of a search over configurations, those that the death hangs on, with their values: none can be left out.
+	Symbols   []string `json:"symbols,omitempty"`
+	Reason    string   `json:"reason"`
+	Boots     int      `json:"boots"`
+	Seconds   float64  `json:"seconds"`
+	Signature string   `json:"signature"`
 
 	Subject string   `json:"subject,omitempty"`
 	Role    string   `json:"role,omitempty"`    // bad end, good end, merge base, again, parent, culprit, revert; empty for a step of the search
@@ -71,7 +75,7 @@ func (b *Bisect) ExitCode() int {
 	switch {
 	case b.EndsWrong:
 		return ExitBad
-	case b.Culprit == "":
+	case b.Culprit == "" && len(b.Symbols) == 0:
 		return ExitSkip
 	}
 	return ExitGood

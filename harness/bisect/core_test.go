@@ -1,0 +1,127 @@
+package bisect
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+func TestFaces(t *testing.T) {
+	f := Faces{Match: MatchSignature}
+	f.Learn("oops/initcall/list_del/foo_exit/foo_init/do_one_initcall")
+	for _, c := range []struct {
+		signature string
+		want      map[Match]bool
+	}{
+		{"oops/initcall/list_del/foo_exit/foo_init/do_one_initcall", map[Match]bool{MatchSignature: true, MatchClass: true, MatchAny: true}},
+		{"oops/initcall/__list_del/foo_exit/foo_init/do_one_initcall", map[Match]bool{MatchSignature: true, MatchClass: true, MatchAny: true}}, // renamed
+		{"oops/initcall/foo_exit/foo_init/do_one_initcall", map[Match]bool{MatchSignature: true, MatchClass: true, MatchAny: true}},            // inlined
+		{"oops/initcall/bar/bar_init/do_one_initcall", map[Match]bool{MatchSignature: false, MatchClass: true, MatchAny: true}},
+		{"oops/start_kernel/list_del/foo_exit/foo_init/do_one_initcall", map[Match]bool{MatchSignature: false, MatchClass: true, MatchAny: true}},
+		{"bug/initcall/list_del/foo_exit/foo_init/do_one_initcall", map[Match]bool{MatchSignature: false, MatchClass: false, MatchAny: true}},
+		{"oops/initcall", map[Match]bool{MatchSignature: false, MatchClass: true, MatchAny: true}},
+		{"", map[Match]bool{MatchSignature: false, MatchClass: false, MatchAny: true}},
+	} {
+		for _, m := range []Match{MatchSignature, MatchClass, MatchAny} {
+			f.Match = m
+			if got := f.Fits(c.signature); got != c.want[m] {
+				t.Errorf("%s by %s: %v", c.signature, m, got)
+			}
+		}
+	}
+	bare := Faces{Match: MatchSignature, Known: []string{"triple-fault/startup_64"}}
+	if !bare.Fits("triple-fault/startup_64") || bare.Fits("triple-fault/startup_64/x86_64_start_kernel") {
+		t.Error("two deaths without a chain are alike, one with is not like one without")
+	}
+}
+
+// The oracle is the sum over the model written out by hand for two commits.
+func TestBelief(t *testing.T) {
+	s := &Search{Graph: linear(2), Top: 1, EndDied: 4, EndLived: 1}
+	s.Trials = []Trial{{Node: 0, Outcome: Lives, Lived: 2, Same: None}}
+	like := func(died, lived int) float64 {
+		sum := 0.0
+		if lived == 0 {
+			sum = sure
+		}
+		for i := 1; i < 20; i++ {
+			p := float64(i) / 20
+			sum += (1 - sure) / 19 * math.Pow(p, float64(died)) * math.Pow(1-p, float64(lived))
+		}
+		return sum
+	}
+	c0, c1 := like(4, 2), like(4, 0)             // c0 makes both die, c1 only itself
+	none := early * 2 / (1 - early) * like(4, 3) // and the end that lives would have been lucky too
+	b := s.Believe()
+	for _, x := range []struct{ got, want float64 }{
+		{b.Culprit(0), c0 / (c0 + c1 + none)}, {b.Culprit(1), c1 / (c0 + c1 + none)}, {b.Early, none / (c0 + c1 + none)},
+		{b.Dies(0), (c0 + none) / (c0 + c1 + none)}, {b.Dies(1), 1}, {b.Missed(3), like(4, 3) / like(4, 0)},
+	} {
+		if math.Abs(x.got-x.want) > 1e-9 {
+			t.Errorf("%v, want %v", x.got, x.want)
+		}
+	}
+	// A death at c0 leaves nothing but c0.
+	s.Trials = []Trial{{Node: 0, Outcome: Dies, Died: 1, Same: None}}
+	if b := s.Believe(); b.Culprit(1) != 0 {
+		t.Errorf("c1 with probability %v although c0 died", b.Culprit(1))
+	}
+	// One image in both: neither can be it alone, so it is c0, or before.
+	s.Trials = []Trial{{Node: 0, Outcome: Dies, Same: 1}}
+	if b := s.Believe(); b.Culprit(1) != 0 || b.Culprit(0) == 0 {
+		t.Errorf("c0 %v, c1 %v with the same image in both", b.Culprit(0), b.Culprit(1))
+	}
+	s.Trials = []Trial{{Node: 0, Outcome: Lives, Same: OldEnd}}
+	if b := s.Believe(); b.Culprit(0) != 0 || b.Culprit(1) == 0 {
+		t.Errorf("c0 %v, c1 %v with the old end's image in c0", b.Culprit(0), b.Culprit(1))
+	}
+}
+
+func TestInert(t *testing.T) {
+	r := ReadsOf([]string{"mm/page_alloc.c", "include/linux/mm.h", "scripts/mod/modpost.c", "arch/x86/include/asm/page.h"})
+	for file, want := range map[string]bool{
+		"mm/page_alloc.c": false, "mm/zsmalloc.c": true, "drivers/net/foo/bar.c": true, "Documentation/mm/page.rst": true,
+		"Documentation/Makefile": true, "arch/arm64/mm/init.c": true, "arch/arm64/Kconfig": true, "arch/x86/Kconfig": false, "arch/Kconfig": false,
+		"drivers/net/Kconfig": false, "drivers/net/Makefile": false, "drivers/foo.h": true, "drivers/asm/page.h": false, // may stand before the one that was read
+		"MAINTAINERS": true, "Makefile": false, "scripts/link-vmlinux.sh": false, "arch/x86/entry/syscalls/syscall_64.tbl": false,
+		"tools/testing/selftests/x.c": true, "tools/objtool/check.c": false, "tools/arch/x86/lib/x86-opcode-map.txt": false, "scripts/kconfig/conf.c": false, "Documentation/Kconfig": false,
+		"samples/Kconfig": false, "samples/kobject/kobject-example.c": true, "arch/x86/boot/setup.ld": false, "mm/.gitignore": true,
+	} {
+		if got := r.Inert(file); got != want {
+			t.Errorf("%s: %v", file, got)
+		}
+	}
+	if r.InertCommit(nil) || !r.InertCommit([]string{"MAINTAINERS"}) || r.InertCommit([]string{"MAINTAINERS", "Makefile"}) {
+		t.Error("a commit is inert when it has files and all are")
+	}
+}
+
+// Where commits had to be skipped, the next choice is not beside them, and is still a good one.
+func TestAwayFromSkipped(t *testing.T) {
+	s := &Search{Graph: linear(1000), Top: 999, Trials: []Trial{{Node: 499, Outcome: Skipped, Same: None}}}
+	next := s.Next(s.State(), 1)
+	if len(next) != 1 || next[0] > 450 && next[0] < 550 || next[0] < 200 || next[0] > 800 {
+		t.Errorf("next is %v", next)
+	}
+	all := s.Next(s.State(), 3)
+	if !slices.IsSorted(all) || len(all) != 3 {
+		t.Errorf("three at once: %v", all)
+	}
+}
+
+func TestAffordable(t *testing.T) {
+	for _, c := range []struct {
+		jobs              int
+		memory, available uint64
+		want              int
+	}{
+		{1, 256 << 20, 100 << 20, 1}, {8, 256 << 20, 8 << 30, 8}, {8, 2 << 30, 8 << 30, 3}, {4, 256 << 20, 0, 4},
+	} {
+		if got := affordable(c.jobs, c.memory, c.available); got != c.want {
+			t.Errorf("%d guests of %d in %d: %d, want %d", c.jobs, c.memory, c.available, got, c.want)
+		}
+	}
+	if availableMemory() == 0 {
+		t.Error("this machine does not say what memory it has")
+	}
+}
