@@ -7,7 +7,7 @@ GO     ?= go
 KCATCH := bin/kcatch
 PREFIX ?= /usr/local
 
-.PHONY: all build boot test check fixtures deps test-deps bench campaign matrix faults fuzz install clean
+.PHONY: all build boot test check fixtures deps test-deps bench bisect campaign matrix faults fuzz install clean
 
 all: build
 
@@ -47,6 +47,10 @@ test: check fixtures
 # The whole fault corpus: some 150 boots, of which the hangs take 50 s each. ARGS="--only 'early-*'" takes a part.
 faults: fixtures build
 	@$(KCATCH) faults $(ARGS)
+
+# A bisection over real commits and real builds, some ten minutes. ARGS="-dir DIR" keeps what it built.
+bisect: fixtures
+	@$(GO) run ./internal/history $(ARGS)
 
 bench: fixtures build
 	@$(GO) run ./internal/bench
