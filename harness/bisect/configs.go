@@ -115,7 +115,7 @@ func (s *configSearch) try(ctx context.Context, part []change, role string) (Out
 		c.count(rec, s.r.faces.Fits)
 		switch {
 		case role == "bad end":
-			if c.died < learnDeaths && c.boots < endBoots || c.boots < learnBoots {
+			if c.boots < learnBoots || c.lived > 0 && c.died < learnDeaths && c.boots < endBoots {
 				continue
 			}
 			s.r.search.EndDied, s.r.search.EndSurvived = c.died, c.lived

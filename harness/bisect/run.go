@@ -46,6 +46,7 @@ type Runner struct {
 
 	parentSkipped bool   // a parent of the culprit could not be tested
 	reverted      string // the culprit whose revert was tried
+	confirmed     string // the dying commit that was booted again
 }
 
 // Run searches. The result is whole also when nothing was found; with an error it holds what was tried before.
