@@ -64,7 +64,7 @@ func simulate(s *Search, width int, outcome func(n int) Outcome) (suspects []int
 // The oracle of the culprit is "git bisect run", of skips at the boundary its list of what is left.
 func TestCulpritIsGits(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for round := range 12 {
+	for round := range 7 {
 		h := makeHistory(t, randomCommits(r, 12+r.IntN(30)))
 		bad, good := h.ids[len(h.ids)-1], h.ids[0]
 		g := graphOf(t, h, bad, good)
