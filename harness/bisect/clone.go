@@ -190,7 +190,7 @@ func (c *Clone) Close() error { return c.lock.Close() }
 // init makes the repository by hand: "git clone --shared" of a shallow repository copies it, and would take branches along.
 func (c *Clone) init(ctx context.Context) error {
 	dot := filepath.Join(c.Dir, ".git")
-	if _, err := os.Stat(filepath.Join(dot, "HEAD")); err != nil {
+	if _, err := os.Stat(filepath.Join(dot, "HEAD")); err != nil || c.orphaned(ctx) {
 		if err := os.RemoveAll(c.Dir); err != nil {
 			return disk("bisect", c.Dir, err)
 		}
@@ -224,6 +224,16 @@ func (c *Clone) init(ctx context.Context) error {
 		return disk("bisect", c.Dir, err)
 	}
 	return nil
+}
+
+// orphaned reports whether what is checked out is no longer in the repository that lends its objects: another one has taken its place.
+func (c *Clone) orphaned(ctx context.Context) bool {
+	head, err := os.ReadFile(filepath.Join(c.Dir, ".git", "HEAD"))
+	if err != nil || !objectName(strings.TrimSpace(string(head))) {
+		return err != nil
+	}
+	_, err = run(ctx, c.Dir, "", "cat-file", "-e", "HEAD^{tree}")
+	return err != nil
 }
 
 // Range is what lies between two ends.

@@ -487,3 +487,31 @@ func TestLeftoversAreCleared(t *testing.T) {
 		t.Errorf("mm/shadow.h is still there: %v", err)
 	}
 }
+
+// Another repository has taken the place of the one that was bisected before: what the clone holds is of no use.
+func TestAnotherRepositoryInItsPlace(t *testing.T) {
+	h := makeHistory(t, story())
+	b, err := openBench(t, h, Request{Tree: h.dir, Good: h.ids[0], Bad: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.clone.Checkout(context.Background(), h.ids[5]); err != nil {
+		t.Fatal(err)
+	}
+	b.clone.Close()
+	c := story()
+	c[0].files["other"] = "x"
+	other := makeHistory(t, c)
+	if err := errors.Join(os.RemoveAll(h.dir), os.Rename(other.dir, h.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = openBench(t, h, Request{Tree: h.dir, Good: other.ids[0], Bad: "main"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.clone.Checkout(context.Background(), other.ids[5]); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(b.clone.Dir, "other")); err != nil {
+		t.Error(err)
+	}
+}

@@ -2,11 +2,12 @@
 // kills the boot, and prints what that took.
 //
 //	make bisect                          go run ./internal/history
+//	go run ./internal/history -compare   then the same by git bisect run and a shell script that greps the console
 //	go run ./internal/history -dir D     keep repository, cache and log in D; the next run starts from its objects
 //
 // It builds real kernels: the first takes minutes, each step after it seconds. It needs "make fixtures" (for the source)
-// and 5 GB. The commits are in story.go: one is the culprit, an early death in mm; four in a row die earlier of something else;
-// two in a row do not build; eight touch nothing that is built; one changes only a comment.
+// and 5 GB. The commits are in story.go: one is the culprit, an early death in mm; nine in a row die earlier of something else, around the
+// middle; two of them do not build; eight touch nothing that is built; one changes only a comment.
 //
 // The exit code is 0 when the answer is the planted commit, verified by its parent and its revert.
 package main
@@ -25,6 +26,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -34,16 +36,17 @@ import (
 
 func main() {
 	dir := flag.String("dir", "", "a directory for repository, cache and log; default: a temporary one")
+	beside := flag.Bool("compare", false, "find it with git bisect run and a shell script too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *dir); err != nil {
+	if err := run(ctx, *dir, *beside); err != nil {
 		fmt.Fprintln(os.Stderr, "history:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir string) error {
+func run(ctx context.Context, dir string, beside bool) error {
 	if dir == "" {
 		tmp, err := os.MkdirTemp("", "kcatch-history-")
 		if err != nil {
@@ -94,7 +97,13 @@ func run(ctx context.Context, dir string) error {
 		return err
 	}
 	fmt.Printf("\n%d commits, %d inert, %d builds, %d boots, %s in all\n", res.Commits, res.Inert, res.Builds, res.Boots, took.Round(time.Second))
-	if want := strings.TrimSpace(string(planted)); res.Culprit != want {
+	want := strings.TrimSpace(string(planted))
+	if beside {
+		if err := compare(ctx, dir, repo, want, runtime.NumCPU()); err != nil {
+			return err
+		}
+	}
+	if res.Culprit != want {
 		return fmt.Errorf("the answer is %s, and %s was planted", res.Culprit, want)
 	}
 	if v := res.Verified; v.Parent != "good" || v.Culprit != "bad" || v.Revert != "good" {

@@ -62,15 +62,15 @@ var story = []step{
 	{subject: "lib/bitmap: say what the end is", file: "lib/bitmap.c", edit: more("/* the end */\n")},
 	lib(1), docs(2),
 	{subject: "cpu: the boot CPU needs workqueues", file: "kernel/cpu.c", edit: swap(bootCPU, bootCPU+tooSoon)}, // the decoy begins
-	e1000Step(2), lib(2), lib(3),
-	{subject: "cpu: there are no workqueues yet", file: "kernel/cpu.c", edit: swap(bootCPU+tooSoon, bootCPU)}, // and ends
-	docs(3),
+	e1000Step(2), lib(2), lib(3), docs(3),
 	{subject: "lib/bitmap: a probe without a value", file: "lib/bitmap.c", edit: more(broken)},
 	lib(4),
 	{subject: "lib/bitmap: the probe has a value", file: "lib/bitmap.c", edit: swap(broken, "int bitmap_mended = 1;\n")},
+	docs(4),
+	{subject: "cpu: there are no workqueues yet", file: "kernel/cpu.c", edit: swap(bootCPU+tooSoon, bootCPU)}, // and ends
 	{
 		subject: "mm/page_alloc: nobody refers to a reserved page", file: "mm/page_alloc.c", culprit: true,
 		edit: swap(init1, "\t\tBUG_ON(page_ref_count(pfn_to_page(pfn)));\n"+init1),
 	},
-	docs(4), lib(5), e1000Step(3), lib(6), lib(7), docs(5),
+	lib(5), e1000Step(3), lib(6), lib(7), docs(5),
 }
