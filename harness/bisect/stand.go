@@ -3,7 +3,6 @@ package bisect
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -223,6 +222,5 @@ func OutDir(dir string, now time.Time) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", disk("bisect", dir, err)
 	}
-	abs, err := filepath.Abs(dir)
-	return abs, errors.Join(err)
+	return filepath.Abs(dir)
 }

@@ -156,7 +156,7 @@ func (r *Runner) verifyParent(ctx context.Context, parent string) (settled bool,
 	node, inside := r.Graph.Find(parent)
 	if inside {
 		told, ok := r.search.State().Told[node]
-		if ok && (told.Outcome == Dies || told.Outcome == Lives && (told.Lived >= parentBoots || told.Same != None)) {
+		if ok && (told.Outcome != Lives || (told.Lived >= parentBoots || told.Same != None)) {
 			t = told
 		} else {
 			if t, c, why, err = r.trial(ctx, node, parentBoots, 1-r.Confidence); err == nil {
