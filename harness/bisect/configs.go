@@ -102,6 +102,7 @@ func (s *configSearch) try(ctx context.Context, part []change, role string) (Out
 		case errors.As(err, &twin):
 			return end(twin.outcome, "the same image as one that was tried")
 		case errors.As(err, &skip):
+			c.seconds += rec.Seconds
 			return end(Skipped, skip.reason)
 		case err != nil:
 			return "", err

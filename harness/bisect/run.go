@@ -277,7 +277,7 @@ func (r *Runner) trial(ctx context.Context, n, least int, doubt float64) (Trial,
 			t.Outcome, t.Same = twin.outcome, twin.node
 			return t, c, "the same image as " + short(r.nameOf(twin.node)), nil
 		case errors.As(err, &skip):
-			t.Outcome, c.skip = Skipped, skip.reason
+			t.Outcome, c.seconds = Skipped, c.seconds+rec.Seconds
 			return t, c, skip.reason, nil
 		case err != nil:
 			return t, c, "", err

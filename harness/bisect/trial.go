@@ -49,7 +49,6 @@ type tally struct {
 	signature           string   // of the last death
 	summary             string   // of it
 	chain               []string // of it
-	skip                string   // why it cannot be tested
 	decoySignature      string
 	decoyChain          []string
 }

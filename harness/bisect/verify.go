@@ -193,7 +193,7 @@ func (r *Runner) outside(ctx context.Context, commit string) (Trial, tally, stri
 		rec, err := r.tester.once(ctx, commit, r.build(commit), nil)
 		var skip errSkip
 		if errors.As(err, &skip) {
-			t.Outcome = Skipped
+			t.Outcome, c.seconds = Skipped, c.seconds+rec.Seconds
 			return t, c, skip.reason, nil
 		}
 		if err != nil {
