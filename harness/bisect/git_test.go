@@ -16,7 +16,7 @@ var bisectAll = regexp.MustCompile(`(?m)^([0-9a-f]{40}) \(.*?dist=(\d+)\)`)
 // The oracle of the weights is "git rev-list --bisect-all", which prints min(weight, all-weight) of every commit.
 func TestWeightsAreGits(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 8 {
+	for range 5 {
 		h := makeHistory(t, randomCommits(r, 20+r.IntN(40)))
 		bad, good := h.ids[len(h.ids)-1], h.ids[r.IntN(3)]
 		g := graphOf(t, h, bad, good)
@@ -64,7 +64,7 @@ func simulate(s *Search, width int, outcome func(n int) Outcome) (suspects []int
 // The oracle of the culprit is "git bisect run", of skips at the boundary its list of what is left.
 func TestCulpritIsGits(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for round := range 7 {
+	for round := range 4 {
 		h := makeHistory(t, randomCommits(r, 12+r.IntN(30)))
 		bad, good := h.ids[len(h.ids)-1], h.ids[0]
 		g := graphOf(t, h, bad, good)
