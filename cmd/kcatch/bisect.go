@@ -95,10 +95,7 @@ func bisectCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 				flags.tree = v.Value
 			}
 		}
-		talk.quiet = cfg.Quiet
-		for _, n := range append(resolved.Notes, strangers(resolved)...) {
-			talk.remark(n)
-		}
+		introduce(talk, cfg, resolved)
 		flags.treeGiven = cmd.Flags().Changed("tree")
 		req, err := bisectRequest(cfg, flags, args, paths)
 		if err != nil {

@@ -49,17 +49,22 @@ func bootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		talk.quiet = cfg.Quiet
-		for _, n := range append(resolved.Notes, strangers(resolved)...) {
-			talk.remark(n)
-		}
-		if cfg.Verbose {
-			explainSettings(talk, resolved)
-		}
+		introduce(talk, cfg, resolved)
 		*code, err = boot(cmd.Context(), cfg, stdout, talk)
 		return err
 	}
 	return cmd
+}
+
+// introduce makes talk as loud as the settings want it, and says what there is to say of them.
+func introduce(talk *talk, cfg config.Boot, resolved config.Resolved) {
+	talk.quiet = cfg.Quiet
+	for _, n := range append(resolved.Notes, strangers(resolved)...) {
+		talk.remark(n)
+	}
+	if cfg.Verbose {
+		explainSettings(talk, resolved)
+	}
 }
 
 // explainSettings says which settings are not the defaults, and where they come from.

@@ -70,13 +70,7 @@ func surveyCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		talk.quiet = cfg.Quiet
-		for _, n := range append(resolved.Notes, strangers(resolved)...) {
-			talk.remark(n)
-		}
-		if cfg.Verbose {
-			explainSettings(talk, resolved)
-		}
+		introduce(talk, cfg, resolved)
 		*code, err = runSurvey(cmd.Context(), cfg, flags, stdout, talk)
 		return err
 	}
