@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -40,6 +41,8 @@ func compare(ctx context.Context, dir, repo, planted string, jobs int) error {
 	git := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Dir = dir
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // git leaves the script, its make and QEMU running when it is killed
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
