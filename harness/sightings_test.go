@@ -1,11 +1,13 @@
 package harness
 
 import (
+	"strings"
 	"testing"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/linux"
 	"kcatch/harness/watch"
+	"kcatch/harness/writer"
 )
 
 // TestSightingsByLoad: that one load is read in a loop does not hide the only run of another, and that not each was seen is said of the
@@ -34,5 +36,24 @@ func TestSightingsByLoad(t *testing.T) {
 	}
 	if at, ok := s.last(once, false); !ok || at.sampled || at.addr != 0x1008 {
 		t.Errorf("the other: %+v, %v", at, ok)
+	}
+}
+
+// TestBootsThatDiffer: the sentence has the two numbers that differ, whichever these are.
+func TestBootsThatDiffer(t *testing.T) {
+	same := exact{slide: 0x200000, maps: writer.Maps{Direct: 0xffff888000000000, ImagePhys: 0x1000000}}
+	if why := same.differs(&exact{slide: same.slide, maps: same.maps}); why != "" {
+		t.Errorf("the same: %s", why)
+	}
+	for what, change := range map[string]func(*exact){
+		"0x200000 and 0x400000":                     func(x *exact) { x.slide = 0x400000 },
+		"0x1000000 and 0x1200000":                   func(x *exact) { x.maps.ImagePhys = 0x1200000 },
+		"0xffff888000000000 and 0xffff888040000000": func(x *exact) { x.maps.Direct = 0xffff888040000000 },
+	} {
+		other := exact{slide: same.slide, maps: same.maps}
+		change(&other)
+		if why := same.differs(&other); !strings.HasSuffix(why, what) {
+			t.Errorf("%q, want %s", why, what)
+		}
 	}
 }

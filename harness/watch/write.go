@@ -18,7 +18,7 @@ type Write struct {
 	After time.Duration
 }
 
-// Next is what becomes of a watchpoint after a write.
+// Next is what becomes of a watchpoint after a write, or of a breakpoint of Input.Breaks after a hit.
 type Next int
 
 // The zero value leaves it where it is.
@@ -29,7 +29,7 @@ const (
 	Moved      // Input.Rewatch has other watchpoints from now on
 )
 
-// rest is how long a watchpoint rests. A write that the guest's timer interrupt makes each time would leave it no time for
+// rest is how long a watchpoint or breakpoint rests. A write that the guest's timer interrupt makes each time would leave it no time for
 // anything else: under icount each stop takes it to its next tick (harness/whowrote.go, tries).
 const rest = 20 * time.Millisecond
 
@@ -118,7 +118,7 @@ func (w *watch) broken(ctx context.Context, cpu int, regs amd64.Registers) error
 	return nil
 }
 
-// rearm puts the watchpoints in again that have rested. They rest in the order of their times.
+// rearm puts the watchpoints and breakpoints in again that have rested. They rest in the order of their times.
 func (w *watch) rearm(ctx context.Context, now time.Time) error {
 	if len(w.resting) == 0 || now.Before(w.resting[0].until) {
 		return nil
