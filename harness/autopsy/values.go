@@ -36,8 +36,7 @@ type Variable struct {
 type activations struct {
 	s      *symbolizer
 	frames []unwind.Frame
-	// first is, by the index of an activation that is shown, the index of its innermost function in Chain.Frames.
-	shown []shown
+	shown  []shown
 }
 
 // shown says that the functions of frames[trace] are Chain.Frames[first:first+count].
@@ -80,7 +79,8 @@ func (c *Chain) value(o ValueOptions) {
 				if v.Name == "__func__" { // the function's name
 					continue
 				}
-				f.Args = append(f.Args, verdict.Arg{Name: v.Name, Type: value.TypeName(v.Type), Value: shownAs(v.Value, text), Local: !v.Argument})
+				f.Args = append(f.Args, verdict.Arg{Name: v.Name, Type: value.TypeName(v.Type), Value: shownAs(v.Value, text), Local: !v.Argument,
+					Declaration: value.Declare(v.Type, v.Name)})
 			}
 		}
 	}

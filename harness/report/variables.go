@@ -25,7 +25,7 @@ func (t *text) variables(vars []verdict.Arg) {
 				}
 				continue
 			}
-			line := fitted(declared(Clean(v.Type, 60), name)+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
+			line := fitted(declared(v)+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
 			if local {
 				line = t.style.dim(line)
 			}
@@ -37,20 +37,12 @@ func (t *text) variables(vars []verdict.Arg) {
 	}
 }
 
-// declared is C's declaration of a name: the name of a pointer to a function or of an array stands inside the type.
-func declared(typ, name string) string {
-	if at := strings.Index(typ, "(*"); at >= 0 {
-		for at++; at < len(typ) && typ[at] == '*'; at++ {
-		}
-		return typ[:at] + name + typ[at:]
+// declared is C's declaration of a variable, in which the name may stand inside the type.
+func declared(v verdict.Arg) string {
+	if v.Declaration != "" {
+		return Clean(v.Declaration, 120)
 	}
-	if at := strings.IndexByte(typ, '['); at >= 0 {
-		return typ[:at] + name + typ[at:]
-	}
-	if strings.HasSuffix(typ, "*") {
-		return typ + name
-	}
-	return typ + " " + name
+	return Clean(v.Type, 60) + " " + Clean(v.Name, 60)
 }
 
 // unknown reports whether a value's text is the reason why there is none; result.json has it.

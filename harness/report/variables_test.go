@@ -13,14 +13,16 @@ import (
 func TestVariables(t *testing.T) {
 	frame := verdict.Frame{Function: "f", File: "kernel/f.c", Line: 7, FoundBy: "regs", Args: []verdict.Arg{
 		{Name: "i", Type: "int", Value: "1", Local: true},
-		{Name: "zone", Type: "struct zone *", Value: "0xffffffff81aa0640 <contig_page_data>"},
+		{Name: "zone", Type: "struct zone *", Declaration: "struct zone *zone", Value: "0xffffffff81aa0640 <contig_page_data>"},
 		{Name: "gone", Type: "int", Value: "<optimized out>"},
 		{Name: "lost", Type: "long", Value: "<cannot read: register rdi is not known in this frame>", Local: true},
 		{Name: "lost", Type: "long", Value: "<optimized out>", Local: true}, // of another block
 		{Name: "__vpp_verify", Type: "void *", Value: "<optimized out>", Local: true},
-		{Name: "evil\x1b[2J", Type: "char *", Value: "\"::error::\x1b[31m\""},
-		{Name: "fn", Type: "int (*)(void)", Value: "0xffffffff81000000 <f>"},
-		{Name: "long", Type: "char [400]", Value: strings.Repeat("x", 400)},
+		{Name: "evil\x1b[2J", Type: "char *", Declaration: "char *evil\x1b[2J", Value: "\"::error::\x1b[31m\""},
+		{Name: "fn", Type: "int (*)(void)", Declaration: "int (*fn)(void)", Value: "0xffffffff81000000 <f>"},
+		{Name: "g", Type: "void (*(*)(int))(int)", Declaration: "void (*(*g)(int))(int)", Value: "NULL"},
+		{Name: "evil\x1b[2J", Type: "long", Value: "2"},
+		{Name: "long", Type: "char [400]", Declaration: "char long[400]", Value: strings.Repeat("x", 400)},
 	}}
 	var b bytes.Buffer
 	err := Text(&b, &verdict.Result{Verdict: verdict.Bad, Class: verdict.Oops, Summary: "oops: x", CPUs: []verdict.CPU{{Frames: []verdict.Frame{frame}}}}, Style{Width: 60})
@@ -32,6 +34,8 @@ func TestVariables(t *testing.T) {
 	want := `struct zone *zone = 0xffffffff81aa0640 <contig_page…
         char *evil\x1b[2J = "::error::\x1b[31m"
         int (*fn)(void) = 0xffffffff81000000 <f>
+        void (*(*g)(int))(int) = NULL
+        long evil\x1b[2J = 2
         char long[400] = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
         int i = 1
         no value: gone, lost`

@@ -182,6 +182,8 @@ type Arg struct {
 	Type  string `json:"type"`
 	Value string `json:"value"`
 	Local bool   `json:"local,omitempty"` // a local variable, no argument
+	// Declaration is name and type as C declares them, "int (*fn)(void)"; "" is not known.
+	Declaration string `json:"-"`
 }
 
 // Task is a task that blocks a hang.
@@ -214,7 +216,7 @@ type Write struct {
 	Loading  bool     `json:"loading,omitempty"` // the last writer loaded or unpacked the kernel
 	Sampled  bool     `json:"sampled,omitempty"` // not every write was seen, there were too many: Writers is a lower bound
 	Watched  []string `json:"watched,omitempty"` // the mappings that were watched
-	// Slide is the KASLR slide of the boot that was watched, not of the plain one: pc minus it is vmlinux\'s. The same holds for Address.
+	// Slide is the KASLR slide of the boot that was watched, not of the plain one: pc minus it is vmlinux's. The same holds for Address.
 	Slide Hex `json:"kaslr_slide"`
 }
 
