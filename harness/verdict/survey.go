@@ -19,8 +19,8 @@ type Site struct {
 	Point    string     `json:"point"` // "WARN", or the --break as it was written
 	Function string     `json:"function"`
 	Module   string     `json:"module,omitempty"`
-	File     string     `json:"file,omitempty"`    // relative to the kernel tree
-	Line     int        `json:"line,omitempty"`    // 1-based
+	File     string     `json:"file"`              // relative to the kernel tree; "" is not known
+	Line     int        `json:"line"`              // 1-based; 0 is not known
 	Inlined  *Inner     `json:"inlined,omitempty"` // the code of a header in which the point lies, when the site is what it is inlined into
 	Stage    Stage      `json:"stage"`             // in which it was passed first
 	Stages   []Stage    `json:"stages"`            // all
