@@ -133,7 +133,7 @@ func (l *PageLayout) members(page vmlinux.Struct) error {
 	return nil
 }
 
-// orderAt is where the order of a compound page is, from its head on: in the low byte XX -1: not known.
+// orderAt is where the order of a compound page is, from its head on: in the low byte. -1: not known.
 func (l *PageLayout) orderAt(page, folio vmlinux.Struct) int {
 	limit := uint64(2*l.Size) - 1
 	if f, ok := folio.Field("_folio_order"); ok && f.Offset <= limit {

@@ -15,8 +15,6 @@ type TextOptions struct {
 	Memory Memory
 	// Name names a run-time address of code or data, "init_task+0x10"; "" for one that has no name. nil: none has.
 	Name func(addr uint64) string
-	// PerCPU is the size of a per-CPU area in bytes: a pointer below it is an offset into one, and marked so. 0 is not known.
-	PerCPU uint64
 	// Flags gives the names of a typedef's bits ("gfp_t"), and nil for one whose bits have none. nil: none have.
 	Flags func(typedef string) []Flag
 	// Complete gives a structure that is only declared its members, as [Scope] has it; nil: it stays opaque.
@@ -341,10 +339,6 @@ func (p *printer) pointer(t *dwarf.PtrType, addr uint64, nesting int) {
 		return
 	}
 	p.say("0x%x", addr)
-	if addr < p.o.PerCPU {
-		p.say(" (per-CPU)")
-		return
-	}
 	p.name(addr)
 	if p.o.Memory == nil {
 		return

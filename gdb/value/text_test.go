@@ -106,7 +106,6 @@ func TestTextOptions(t *testing.T) {
 			".prev = 0xADDR -> {.next = 0xADDR, .prev = 0xADDR}}"},
 		{"(struct list_head *)0x10", value.TextOptions{Depth: 1, Memory: p}, "0x10 -> <cannot read 0x10: not mapped>"},
 		{"(char *)0x10", value.TextOptions{Memory: p}, "0x10 <cannot read 0x10: not mapped>"},
-		{"(char *)0x10", value.TextOptions{PerCPU: 0x1000}, "0x10 (per-CPU)"},
 		{"(void *)-4095L", value.TextOptions{}, "ERR_PTR(-4095)"},
 		{"(void *)-517L", value.TextOptions{}, "ERR_PTR(-EPROBE_DEFER)"},
 		{"object.same", value.TextOptions{Limit: 20}, "{0 <repeats 3 tim..."},
@@ -151,6 +150,19 @@ func TestTypeName(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
+	fn := &dwarf.PtrType{Type: &dwarf.FuncType{}}
+	for _, tc := range []struct {
+		typ  dwarf.Type
+		want string
+	}{
+		{&dwarf.PtrType{Type: &dwarf.FuncType{ReturnType: fn}}, "void (*(*x)(void))(void)"},
+		{&dwarf.QualType{Qual: "const", Type: fn}, "void (* const x)(void)"},
+		{&dwarf.ArrayType{Type: fn, Count: 3}, "void (*x[3])(void)"},
+	} {
+		if got := value.Declare(tc.typ, "x"); got != tc.want {
+			t.Errorf("%s, want %s", got, tc.want)
+		}
+	}
 	object := p.types["struct object"].(*dwarf.StructType)
 	for _, f := range object.Field {
 		want := map[string]string{"name": "const char *name", "comm": "char comm[16]", "callback": "int (*callback)(struct object *, long)",
@@ -167,6 +179,7 @@ func TestTypeName(t *testing.T) {
 		{&dwarf.PtrType{Type: &dwarf.VoidType{}}, "void *"},
 		{&dwarf.PtrType{Type: &dwarf.FuncType{}}, "void (*)(void)"},
 		{&dwarf.PtrType{Type: &dwarf.ArrayType{Type: object, Count: 2}}, "struct object (*)[2]"},
+		{&dwarf.PtrType{Type: &dwarf.FuncType{ReturnType: &dwarf.PtrType{Type: &dwarf.FuncType{}}}}, "void (*(*)(void))(void)"},
 		{&dwarf.ArrayType{Type: &dwarf.ArrayType{Type: object, Count: 3}, Count: 2}, "struct object [2][3]"},
 		{&dwarf.StructType{Kind: "union"}, "union {...}"},
 	} {
