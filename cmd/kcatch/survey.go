@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,6 +95,9 @@ func (f surveyFlags) options(cfg config.Boot) (survey.Options, error) {
 	}
 	if cfg.JSON == "-" && f.csv == "-" {
 		return o, blame.New(blame.Usage, "--json - and --csv -: standard output is one", "name a file for one of them")
+	}
+	if f.csv != "" && filepath.Clean(cfg.JSON) == filepath.Clean(f.csv) {
+		return o, blame.New(blame.Usage, fmt.Sprintf("--json %s and --csv %s: both would be one file", cfg.JSON, f.csv), "name another file for one of them")
 	}
 	for _, text := range f.breaks {
 		b, err := survey.ParseBreak(text)
