@@ -204,7 +204,8 @@ func (f *FrameScope) enumerator(name string) (value.Value, bool) {
 	}
 	for _, c := range e.Val {
 		if c.Name == name {
-			return value.Value{Type: typ, Bytes: []byte{byte(c.Val), byte(c.Val >> 8), byte(c.Val >> 16), byte(c.Val >> 24)}}, true
+			b := binary.LittleEndian.AppendUint64(nil, uint64(c.Val))
+			return value.Value{Type: typ, Bytes: b[:min(8, value.SizeOf(typ))]}, true
 		}
 	}
 	return value.Value{}, false
