@@ -16,7 +16,8 @@ type Observer interface {
 	// with the same kernel. An error ends the boot before it has begun.
 	Places(k *kernel.Kernel) ([]Place, error)
 	// Over ends the looking: the machine stands for good, or is gone, and the kernel's file is still open. What it returns are
-	// the chains of the WARNs that were passed, which [Boot] leaves to its observer.
+	// the chains of the WARNs that were passed, which [Boot] leaves to its observer. It is not called when there was no machine:
+	// then no place was passed.
 	Over(scene *autopsy.Scene) []autopsy.Chain
 }
 
@@ -45,9 +46,9 @@ func (b *boot) observe() error {
 	return nil
 }
 
-// observed tells the observer, once, that it is over.
+// observed tells the observer, once, that it is over. The kernel's file is open while QEMU starts, so QEMU may have refused.
 func (b *boot) observed() {
-	if b.plan.Observer == nil || b.kernel == nil || b.over {
+	if b.plan.Observer == nil || b.kernel == nil || b.machine == nil || b.over {
 		return
 	}
 	b.over = true
