@@ -228,7 +228,7 @@ func (r *Recorder) Written(w watch.Write, loading bool, translate Translate, cha
 	}
 	keep = keep || len(hits) > 0
 	var got *autopsy.Chain
-	for _, h := range concerned(hits) {
+	for _, h := range append(concerned(hits), r.beside(hits)...) {
 		rec := h.rec
 		if loading && rec.loaded(h.now) {
 			continue
@@ -292,6 +292,34 @@ func concerned(hits []hit) []hit {
 		return hits
 	}
 	return changed
+}
+
+// beside are the targets next to those of a stop which the same store changed: QEMU reports one watchpoint for a store, also when it has
+// bytes of two (softmmu/physmem.c, cpu_check_watchpoint). A store that left such a target as it was is not told from one that
+// did not reach it.
+func (r *Recorder) beside(hits []hit) (all []hit) {
+	for i := range r.records {
+		rec := &r.records[i]
+		if slices.ContainsFunc(hits, func(h hit) bool { return h.rec == rec }) {
+			continue
+		}
+		near := slices.IndexFunc(hits, func(h hit) bool { return rec.target.near(h.rec.target) })
+		if near < 0 {
+			continue
+		}
+		if now := r.bytes(rec.target); !bytes.Equal(rec.last, now) {
+			all = append(all, hit{rec, hits[near].by, now})
+		}
+	}
+	return all
+}
+
+// widest is the most bytes that one instruction stores in a kernel: a register of AVX-512, in the RAID code.
+const widest = 64
+
+// near reports whether one store can reach both targets.
+func (t Target) near(other Target) bool {
+	return t.Addr < other.Addr+uint64(other.Size)+widest-1 && other.Addr < t.Addr+uint64(t.Size)+widest-1
 }
 
 // add counts a write that left the target with these bytes. The rounds of one repeated string instruction are one write.

@@ -204,6 +204,37 @@ func TestTwoTargetsOfOneWord(t *testing.T) {
 	}
 }
 
+// TestOneStoreOfTwoTargets: page_init_poison() stores eight bytes at once over _mapcount and _refcount, and QEMU reports the watchpoint
+// of one of them. The next store is to one alone.
+func TestOneStoreOfTwoTargets(t *testing.T) {
+	const at = direct + page + 0x30
+	m := &machine{identity: page}
+	var targets []Target
+	for _, addr := range []uint64{at + 4, at, at + 0x200} {
+		targets = append(targets, Target{Addr: addr, Size: 4, Pieces: []Piece{{addr, addr - direct, 4}}})
+	}
+	r := NewRecorder(m, Maps{Direct: direct}, targets)
+	stop := func(name string, addr uint64) {
+		r.Written(watch.Write{Addr: addr}, false, m.translate, func(uint64, int) autopsy.Chain {
+			return autopsy.Chain{Frames: []verdict.Frame{{Function: name}}}
+		})
+	}
+	binary.LittleEndian.PutUint64(m.ram[0x30:], 1<<64-1)
+	m.ram[0x230] = 1 // by nobody that was seen
+	stop("memset", at)
+	binary.LittleEndian.PutUint32(m.ram[0x34:], 1)
+	stop("init", at+4)
+	got := r.Answers(false, 0)
+	for i, want := range [][]string{{"memset", "init"}, {"memset"}, nil} {
+		if a := got[i]; !slices.Equal(names(a), want) || a.Missed != (i == 2) {
+			t.Errorf("target %d: writers %v, want %v; missed %v", i, names(a), want, a.Missed)
+		}
+	}
+	if e := got[0].Events; len(e) == 2 && (e[1].Old != 0xffffffff || e[1].New != 1 || e[0].Old != 0) {
+		t.Errorf("the values: %+v", e)
+	}
+}
+
 // TestManyWritesOfTheHandler: what prints the death writes more often than is kept, and what was before is known all the same. The
 // same stack address has served another exception before.
 func TestManyWritesOfTheHandler(t *testing.T) {
