@@ -10,8 +10,8 @@ import (
 // same helper, few enough that a changed caller far out does not make a new bug of it.
 const signatureFrames = 5
 
-// noise is what the kernel's own reporting puts on top of the code at fault.
-var noise = []string{"secondary_startup_64_no_verify", "secondary_startup_64", "ret_from_fork", "ret_from_fork_asm", "kthread"}
+// noise is the assembly at the outer end of every chain; common_startup_64 since v6.10 (arch/x86/kernel/head_64.S).
+var noise = []string{"secondary_startup_64_no_verify", "secondary_startup_64", "common_startup_64", "ret_from_fork", "ret_from_fork_asm", "kthread"}
 
 // compilerSuffix matches what gcc and clang append to a function they split or specialize.
 var compilerSuffix = regexp.MustCompile(`\.(constprop|isra|part|cold|llvm|lto_priv)(\.\d+)*`)

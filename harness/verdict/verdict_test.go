@@ -59,7 +59,7 @@ func TestMatch(t *testing.T) {
 }
 
 func TestSignHasNoSuffixesAndNoNoise(t *testing.T) {
-	got := Sign(EarlyException, EarlyIDT, []Frame{{Function: "foo.constprop.0"}, {Function: "bar.isra.3.cold"}, {Function: "secondary_startup_64"}})
+	got := Sign(EarlyException, EarlyIDT, []Frame{{Function: "foo.constprop.0"}, {Function: "bar.isra.3.cold"}, {Function: "secondary_startup_64"}, {Function: "common_startup_64"}})
 	if want := "early-exception/early-idt/foo/bar"; got != want {
 		t.Errorf("Sign = %q, want %q", got, want)
 	}
