@@ -371,12 +371,13 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 		if err != nil {
 			return unheard("examine", err)
 		}
+		e.Moment = scene.Moment(h.After)
 		b.first = e
 		b.coreErr = b.saveCore(scene.Registers) // now, while the stacks are whole; said when the boot is over
 	case "__warn":
 		if b.plan.Observer == nil && len(b.warned) < maxWarned {
 			scene := b.scene(watch.Stop{})
-			b.warned = append(b.warned, scene.WarnedOf(h.CPU, h.Regs))
+			b.warned = append(b.warned, scene.WarnedOf(h))
 		}
 	}
 	return nil

@@ -1,6 +1,8 @@
 package autopsy
 
 import (
+	"time"
+
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/linux"
 	"kcatch/harness/machine"
@@ -24,6 +26,17 @@ type Evidence struct {
 	Initcall string
 	// Exceptions is QEMU's log of those of the early boot; nil when there is none.
 	Exceptions *machine.ExceptionLog
+	// Moment is when the chains are from, where that is before the stop; else nil.
+	Moment *Moment
+}
+
+// Moment is a passing of the kernel's own reporting, at which the boot went on.
+type Moment struct {
+	After time.Duration // since power-on
+	// Records is the number of log records that there were then, those that the ring has lost included: what was reported at the
+	// moment comes later.
+	Records uint64
+	Kernel  KernelState
 }
 
 // Blocked is a task that waits, with its chain.
@@ -55,6 +68,8 @@ type Chain struct {
 	// Undeliverable is why the vCPU of a machine that was reset could take no exception; empty when it could.
 	Undeliverable string
 
+	moment *Moment // of a WARN's
+
 	acts *activations // nil: the chain was not walked
 	told *told        // nil: not yet
 }
@@ -75,6 +90,7 @@ type Trap struct {
 	Known     bool // Vector is known at all
 	WildPC    bool // the interrupted pc lies in no code; Frames[Index] is its caller
 	PC        uint64
+	Code      []byte // at PC when the chain was read: the kernel frees its init text, and fills it with int3
 	Bug       *verdict.BugSite
 }
 

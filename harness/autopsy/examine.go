@@ -94,7 +94,10 @@ func (s *Scene) survived(e *Evidence) (*Evidence, *Finding) {
 	}
 	if slices.Contains(s.FailOn, verdict.Warn) && len(s.Warned) > 0 {
 		at := *e
-		at.Chains = []Chain{s.Warned[0]}
+		at.Chains, at.Moment = []Chain{s.Warned[0]}, s.Warned[0].moment
+		if at.Moment != nil {
+			at.Kernel = at.Moment.Kernel
+		}
 		if f := warned(&at.Chains[0]); f != nil {
 			return &at, f
 		}
@@ -132,6 +135,7 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 	}
 	s.death = death{evidence: e, finding: f, chain: c}
 	r.Stage, r.StageCall = stage(c, e.Kernel)
+	r.LogAt = e.loggedAt()
 	if r.Stage == verdict.Initcall && r.StageCall == "" {
 		r.StageCall = e.Initcall
 	}
@@ -219,11 +223,33 @@ func details(e *Evidence, c *Chain, r *verdict.Result) []string {
 	} else {
 		where = fmt.Sprintf("%s (%s)", where, r.Stage)
 	}
-	parts := []string{where, fmt.Sprintf("%s after power-on", e.Stop.After.Round(1e6))}
+	after := e.Stop.After
+	if e.Moment != nil {
+		after = e.Moment.After
+	}
+	parts := []string{where, fmt.Sprintf("%s after power-on", after.Round(1e6))}
 	if e.Kernel.Consoles == 0 {
 		parts = append(parts, "before any console")
 	}
 	return []string{strings.Join(parts, ", ") + fmt.Sprintf("; vCPU %d %s", c.CPU, state(c))}
+}
+
+// loggedAt is the number of the record that the kernel reported the moment with, of a boot that went on after it; the last one before
+// the moment where the report is not in the log; nil when the chains are those of the stop, or the log is not known that far.
+func (e *Evidence) loggedAt() *uint64 {
+	if e.Moment == nil || e.Stop.Kind != watch.Reached {
+		return nil
+	}
+	for i := range e.Reports {
+		if seq := e.Reports[i].Seq; seq >= e.Moment.Records {
+			return &seq
+		}
+	}
+	if e.Moment.Records == 0 {
+		return nil
+	}
+	last := e.Moment.Records - 1
+	return &last
 }
 
 // repeats says which functions of a chain come again and again.
@@ -261,9 +287,12 @@ func (s *Scene) instruction(out *verdict.Cause, t *Trap) {
 	if t.WildPC {
 		return
 	}
-	code := make([]byte, linux.MaxInstruction)
-	n := s.readCode(code, t.PC)
-	in, err := linux.Explain(code[:n], t.Regs, nil)
+	code := t.Code
+	if len(code) == 0 {
+		code = make([]byte, linux.MaxInstruction)
+		code = code[:s.readCode(code, t.PC)]
+	}
+	in, err := linux.Explain(code, t.Regs, nil)
 	if err != nil {
 		return
 	}

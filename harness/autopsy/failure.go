@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/linux"
 	"kcatch/gdb/value"
 	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
 )
 
 // told is what the source and memory say of a frame at fault. Memory is read when the chain is: a kernel that lives on changes it.
@@ -37,13 +39,30 @@ func (s *Scene) tellDeath(e *Evidence) {
 	}
 }
 
-// WarnedOf is the backtrace of a vCPU that stands in __warn() with these registers.
-func (s *Scene) WarnedOf(cpu int, regs amd64.Registers) Chain {
-	c := s.ChainOf(cpu, regs)
-	if slices.Contains(s.FailOn, verdict.Warn) {
+// WarnedOf is the backtrace of a vCPU that stands in __warn().
+func (s *Scene) WarnedOf(h watch.Hit) Chain {
+	c := s.ChainOf(h.CPU, h.Regs)
+	if slices.Contains(s.FailOn, verdict.Warn) { // a verdict on it will be given when the boot is over
+		c.moment = s.Moment(h.After)
 		s.tell(nil, &c, warned(&c))
 	}
 	return c
+}
+
+// Moment is the machine as it stands, this long after power-on.
+func (s *Scene) Moment(after time.Duration) *Moment {
+	m := &Moment{After: after, Kernel: KernelState{SystemState: -1, Consoles: -1}}
+	mem := s.kernelMemory()
+	if mem == nil {
+		return m
+	}
+	m.Kernel.read(s, mem)
+	if ring, ok := s.Kernel.LogNow(mem, *s.Placement); ok {
+		if last, _ := ring.Records(1); len(last) > 0 { // what cannot be read is said of the whole log, later
+			m.Records = last[0].Seq + 1
+		}
+	}
+	return m
 }
 
 // Rehearse does what an early exception of a vCPU with these registers will ask for, so that the files are read by then.

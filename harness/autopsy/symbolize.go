@@ -149,10 +149,11 @@ func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 		}
 	}
 	t.seen(s.exceptions)
+	t.Code = make([]byte, linux.MaxInstruction)
+	n, _ := s.mem.ReadMemory(t.Code, f.PC.Addr)
+	t.Code = t.Code[:n]
 	if !t.Known {
-		code := make([]byte, linux.MaxInstruction)
-		n, _ := s.mem.ReadMemory(code, f.PC.Addr)
-		in, err := linux.Explain(code[:n], t.Regs, nil)
+		in, err := linux.Explain(t.Code, t.Regs, nil)
 		if err != nil {
 			in = linux.Instruction{}
 		}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"kcatch/harness/verdict"
@@ -328,7 +329,13 @@ func (t *text) log(r *verdict.Result) {
 	if r.Verdict != verdict.Bad || len(r.Log) == 0 {
 		return
 	}
-	told := withoutDump(r.Log)
+	log, title := r.Log, "the last %d of %d log records, read from memory%s:"
+	if r.LogAt != nil {
+		if end := slices.IndexFunc(log, func(l verdict.LogLine) bool { return l.Seq > *r.LogAt }); end > 0 {
+			log, title = log[:end], "up to the kernel's own report, %d of %d log records, read from memory%s:"
+		}
+	}
+	told := withoutDump(log)
 	tail := told[max(0, len(told)-logTail):]
 	assertion := ""
 	if r.Cause != nil && r.Cause.Assertion != nil {
@@ -336,10 +343,10 @@ func (t *text) log(r *verdict.Result) {
 	}
 	t.line("")
 	left := ""
-	if n := len(r.Log) - len(told); n > 0 {
+	if n := len(log) - len(told); n > 0 {
 		left = fmt.Sprintf("; without the kernel's own register dump of %d", n)
 	}
-	t.line("%s", t.style.dim(fmt.Sprintf("the last %d of %d log records, read from memory%s:", len(tail), len(r.Log), left)))
+	t.line("%s", t.style.dim(fmt.Sprintf(title, len(tail), len(r.Log), left)))
 	for _, l := range tail {
 		open := ""
 		if l.Open {

@@ -30,6 +30,7 @@ type Result struct {
 	WhoWrote  []Write   `json:"who_wrote,omitempty"`
 	Warnings  []Warning `json:"warnings"`
 	Log       []LogLine `json:"log"`
+	LogAt     *uint64   `json:"log_at,omitempty"`       // seq of the record that reported what the boot is bad for, if it went on after that
 	Console   []string  `json:"console_tail,omitempty"` // its last lines, where the log in memory could not be read; what --run printed
 	Workload  *Workload `json:"workload,omitempty"`
 	Kernel    Kernel    `json:"kernel"`
