@@ -21,7 +21,7 @@ type TextOptions struct {
 	Complete func(dwarf.Type) (dwarf.Type, error)
 	// Member is the name of the variable or member that the value is, which tells bits from counts; "" is not known.
 	Member string
-	// Limit bounds the text in bytes; 0 is DefaultLimit. What is cut ends in "...".
+	// Limit bounds the text in bytes; 0 is DefaultLimit. What is cut, after a word, ends in "...".
 	Limit int
 }
 
@@ -90,11 +90,25 @@ func cannot(err error) string {
 	return "cannot read: " + text
 }
 
+// fit cuts a text to limit bytes, at the end of a word where one ends near: half an address would be read as another one.
 func fit(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
-	return s[:max(0, limit-3)] + "..."
+	cut := max(0, limit-3)
+	for at := cut; at > max(0, cut-maxWord); at-- {
+		if !ofWord(s[at-1]) || !ofWord(s[at]) {
+			return s[:at] + "..."
+		}
+	}
+	return s[:cut] + "..."
+}
+
+// maxWord is above the longest word that is not cut, in bytes: 0x and 16 digits, and most names.
+const maxWord = 40
+
+func ofWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
 // Flag is a named bit, or a named set of bits.

@@ -108,7 +108,7 @@ func TestTextOptions(t *testing.T) {
 		{"(char *)0x10", value.TextOptions{Memory: p}, "0x10 <cannot read 0x10: not mapped>"},
 		{"(void *)-4095L", value.TextOptions{}, "ERR_PTR(-4095)"},
 		{"(void *)-517L", value.TextOptions{}, "ERR_PTR(-EPROBE_DEFER)"},
-		{"object.same", value.TextOptions{Limit: 20}, "{0 <repeats 3 tim..."},
+		{"object.same", value.TextOptions{Limit: 20}, "{0 <repeats 3 ..."},
 		{"pages[2].flags", value.TextOptions{Limit: 2}, "..."},
 		{"pages[0].flags", value.TextOptions{}, "4096"},
 		{"pages[0].flags", value.TextOptions{Member: "flags"}, "0x1000"},

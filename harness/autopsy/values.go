@@ -19,11 +19,15 @@ type ValueOptions struct {
 	Depth int
 }
 
-// Bounds on what is shown: of a chain the innermost frames, and of a value so many bytes of text.
+// Bounds on what is shown: of a chain the innermost frames, and of a value so many bytes of text, by Depth.
 const (
 	maxValued    = 64
 	maxValueText = 400
 )
+
+var maxDeepText = [...]int{maxValueText, 1500, 4000, 8000}
+
+func (o ValueOptions) limit() int { return maxDeepText[max(0, min(o.Depth, len(maxDeepText)-1))] }
 
 // Variable is an argument or a local variable of a frame.
 type Variable struct {
@@ -241,7 +245,7 @@ func evaluate(scope vmlinux.Scope, frame *value.Frame) []Variable {
 // textOptions is how values of this machine are shown.
 func (s *symbolizer) textOptions(o ValueOptions) value.TextOptions {
 	return value.TextOptions{Depth: o.Depth, Memory: s.mem, Name: s.name, Complete: s.file.Complete,
-		Flags: s.file.Flags, Limit: maxValueText}
+		Flags: s.file.Flags, Limit: o.limit()}
 }
 
 // name names a run-time address of the kernel's or a module's code, or of the kernel's data.

@@ -134,7 +134,7 @@ func bootKeys() []key {
 			put: func(b *Boot, v []string, _ input) error { b.WhoWrote = v[0]; return notEmpty(v[0]) }},
 		{name: "values", def: []string{"args"}, usage: "values to show with the frames (`WHICH`): none, args (arguments) or all (local variables too)",
 			put: func(b *Boot, v []string, _ input) error { b.Values = v[0]; return oneOf(v[0], "none", "args", "all") }},
-		{name: "values-depth", def: []string{"0"}, usage: "follow pointers to structures in values `N` levels deep, 0 to 3",
+		{name: "values-depth", def: []string{"0"}, usage: "follow pointers to structures in values `N` levels deep, 0 to 3; a terminal cuts them to its width",
 			put: func(b *Boot, v []string, _ input) (err error) { b.ValuesDepth, err = number(v[0], 0, 3); return err }},
 		{name: "profile", usage: "take settings from a profile: a `NAME` or a YAML file",
 			put: func(b *Boot, v []string, _ input) error { b.Profile = v[0]; return notEmpty(v[0]) }},

@@ -3,7 +3,7 @@ package report
 // Style is the look of the text report. The zero value is plain.
 type Style struct {
 	Color bool // ANSI colours
-	Width int  // columns of the terminal; 0 means 100
+	Width int  // columns of the terminal, to which the values of variables are cut; 0: it is none, and they are whole
 }
 
 func (s Style) paint(code, text string) string {

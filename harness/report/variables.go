@@ -25,7 +25,7 @@ func (t *text) variables(vars []verdict.Arg) {
 				}
 				continue
 			}
-			line := fitted(declared(v)+" = "+Clean(v.Value, 0), t.style.width()-len(besideFrames))
+			line := t.fit(declared(v) + " = " + Clean(v.Value, 0))
 			if local {
 				line = t.style.dim(line)
 			}
@@ -33,7 +33,7 @@ func (t *text) variables(vars []verdict.Arg) {
 		}
 	}
 	if len(lost) > 0 {
-		t.line("%s%s", besideFrames, t.style.dim(fitted("no value: "+strings.Join(lost, ", "), t.style.width()-len(besideFrames))))
+		t.line("%s%s", besideFrames, t.style.dim(t.fit("no value: "+strings.Join(lost, ", "))))
 	}
 }
 
@@ -52,6 +52,14 @@ func unknown(value string) bool {
 
 // ofMacro reports whether a local has a name that the kernel's macros give: __vpp_verify, pscr_ret__, __UNIQUE_ID_v_410.
 func ofMacro(name string) bool { return strings.HasPrefix(name, "__") || strings.HasSuffix(name, "__") }
+
+// fit cuts a line beside a frame to the terminal.
+func (t *text) fit(s string) string {
+	if t.style.Width <= 0 {
+		return s
+	}
+	return fitted(s, t.style.Width-len(besideFrames))
+}
 
 // fitted cuts a line to so many columns.
 func fitted(s string, columns int) string {
