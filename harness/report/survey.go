@@ -110,9 +110,21 @@ func siteWhere(s *verdict.Site) string {
 		at += "  " + Clean(s.Inlined.Function, 60)
 	}
 	if s.Point != "WARN" {
-		at += "  (" + Clean(s.Point, 80) + ")"
+		at += "  (" + Clean(s.Point, 80) + alsoLine(s) + ")"
 	}
 	return strings.TrimSpace(at)
+}
+
+// alsoLine is the line that the chain has for the address of a point named by another one of the same file.
+func alsoLine(s *verdict.Site) string {
+	line := s.Line
+	if s.Inlined != nil {
+		line = s.Inlined.Line
+	}
+	if len(s.Frames) == 0 || s.Frames[0].Line == line || !strings.HasSuffix(s.Point, fmt.Sprintf(":%d", line)) {
+		return ""
+	}
+	return fmt.Sprintf(", at one address with line %d", s.Frames[0].Line)
 }
 
 // site is a site's chains.

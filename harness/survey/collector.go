@@ -166,6 +166,9 @@ func (o *counted) named(chain *autopsy.Chain) seen {
 	s.Frames = chain.Frames
 	if b := o.point.of; b != nil {
 		s.Frames, s.called = s.Frames[b.frame(s.Frames):], b.Function != ""
+		if len(s.Frames) > 0 && b.in(s.Frames[0]) {
+			s.line = b.Line
+		}
 	} else if f := autopsy.Warned(chain); f != nil && f.Frame >= 0 {
 		if t := f.Trap; t != nil && t.Bug != nil && t.Bug.Warning && chain.Frames[t.Index].Exception != nil {
 			chain.Frames[t.Index].Exception.Guessed = false // what __warn() reports of the bug table was an invalid opcode

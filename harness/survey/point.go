@@ -128,14 +128,21 @@ func refuse(text, cause, hint string) error {
 // frame is the index of the frame of a chain that a break stands for. At the entry of an inlined copy the innermost frame may be
 // of a function that is inlined into it in turn.
 func (b Break) frame(frames []verdict.Frame) int {
-	at := slices.IndexFunc(frames[:owned(frames)], func(f verdict.Frame) bool {
+	own := frames[:owned(frames)]
+	at := slices.IndexFunc(own, func(f verdict.Frame) bool {
 		if b.Function != "" {
 			return f.Function == b.Function
 		}
-		return f.Line == b.Line && strings.HasSuffix("/"+f.File, "/"+b.File)
+		return f.Line == b.Line && b.in(f)
 	})
+	if at < 0 && b.Function == "" { // the line table has another line at this address, too
+		at = slices.IndexFunc(own, b.in)
+	}
 	return max(at, 0)
 }
+
+// in reports whether a frame's line is of the break's file.
+func (b Break) in(f verdict.Frame) bool { return strings.HasSuffix("/"+f.File, "/"+b.File) }
 
 // owned is how many frames there are up to and including the first that owns its code.
 func owned(frames []verdict.Frame) int {

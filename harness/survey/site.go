@@ -13,6 +13,7 @@ type seen struct {
 	point string
 	// called: the site is the call of the innermost function.
 	called bool
+	line   int // of the innermost frame, that the point was named by; 0: by a function. One address may be of several lines.
 	verdict.Sighting
 	atLeast bool
 }
@@ -47,10 +48,16 @@ func sites(all []seen) []verdict.Site {
 			s.Frames = []verdict.Frame{{Reason: s.Stopped}}
 		}
 		at := s.site()
-		f := &s.Frames[at]
+		f, innermost := s.Frames[at], s.Frames[0]
+		if s.line > 0 {
+			innermost.Line = s.line
+		}
+		if at == 0 {
+			f = innermost
+		}
 		key := place{point: s.point, function: f.Function, module: f.Module, file: f.File, line: f.Line}
 		var inner *verdict.Inner
-		if in := &s.Frames[0]; !s.called && at > 0 {
+		if in := &innermost; !s.called && at > 0 {
 			inner = &verdict.Inner{Function: in.Function, File: in.File, Line: in.Line}
 			key.inner = in.Function
 		}

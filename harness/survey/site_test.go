@@ -65,6 +65,22 @@ func TestSites(t *testing.T) {
 	}
 }
 
+// TestSiteOfALine: the line table may have several lines at an address, of which the chain has one. The site is the one that was asked for.
+func TestSiteOfALine(t *testing.T) {
+	b := Break{Text: "mm/a.c:50", File: "mm/a.c", Line: 50}
+	frames := []verdict.Frame{{Function: "inner", File: "include/h.h", Line: 50, Inline: true}, {Function: "f", File: "mm/a.c", Line: 48}}
+	if got := b.frame(frames); got != 1 {
+		t.Errorf("frame %d", got)
+	}
+	one := seen{point: b.Text, line: b.Line, Sighting: verdict.Sighting{Stage: verdict.Init, Count: 1, Frames: frames[1:]}}
+	other := one
+	other.point, other.line = "mm/a.c:48", 48
+	got := sites([]seen{one, other})
+	if len(got) != 2 || got[0].Line != 48 || got[1].Line != 50 || got[1].Point != "mm/a.c:50" || got[1].Frames[0].Line != 48 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func FuzzParseBreak(f *testing.F) {
 	for _, s := range []string{"vfs_read", "mm/page_alloc.c:6958", ":", "a:b:3", "x:99999999999999999999", "\x00", "./a.c:1"} {
 		f.Add(s)
