@@ -41,6 +41,26 @@ func checkFile(flag, name string) error {
 	return writableDir(flag, parent)
 }
 
+// checkTwo refuses one file for two flags: the second would be written over the first. A device, as /dev/null, can take both; that
+// standard output is one is the verb's to say.
+func checkTwo(flag, name, other, second string) error {
+	if name == "" || name == "-" || second == "" || second == "-" {
+		return nil
+	}
+	a, aerr := os.Stat(name)
+	b, berr := os.Stat(second)
+	same := aerr == nil && berr == nil && os.SameFile(a, b)
+	if aerr != nil && berr != nil { // neither is there yet
+		x, xerr := filepath.Abs(name)
+		y, yerr := filepath.Abs(second)
+		same = xerr == nil && yerr == nil && x == y
+	}
+	if !same || aerr == nil && a.Mode()&fs.ModeDevice != 0 {
+		return nil
+	}
+	return blame.New(blame.Usage, flag+" and "+other+": "+second+": is the same file", "name another file for one of them")
+}
+
 const writeAccess = 2 // W_OK, access(2)
 
 // writableDir looks whether dir is a directory that may be written to, or can be made one.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,9 +95,6 @@ func (f surveyFlags) options(cfg config.Boot) (survey.Options, error) {
 	if cfg.JSON == "-" && f.csv == "-" {
 		return o, blame.New(blame.Usage, "--json - and --csv -: standard output is one", "name a file for one of them")
 	}
-	if f.csv != "" && filepath.Clean(cfg.JSON) == filepath.Clean(f.csv) {
-		return o, blame.New(blame.Usage, fmt.Sprintf("--json %s and --csv %s: both would be one file", cfg.JSON, f.csv), "name another file for one of them")
-	}
 	for _, text := range f.breaks {
 		b, err := survey.ParseBreak(text)
 		if err != nil {
@@ -115,6 +111,9 @@ func runSurvey(ctx context.Context, cfg config.Boot, flags surveyFlags, stdout i
 		return 0, err
 	}
 	if err := checkFile("--csv", flags.csv); err != nil {
+		return 0, err
+	}
+	if err := checkTwo("--json", cfg.JSON, "--csv", flags.csv); err != nil {
 		return 0, err
 	}
 	result, err := surveyed(ctx, cfg, flags, stdout, talk)
