@@ -141,7 +141,7 @@ func (t *text) site(s *verdict.Site, all bool) {
 		if c.StageCall != "" {
 			in = fmt.Sprintf("%s (%s)", Clean(c.StageCall, 60), c.Stage)
 		}
-		t.line("   %s", t.style.dim(fmt.Sprintf("%s in %s, first after %.3fs on vCPU %d", times(c.Count), in, c.Seconds, c.CPU)))
+		t.line("   %s", t.style.dim(fmt.Sprintf("%s in %s, first after %.3fs on vCPU %d", times(c.Count, s.AtLeast), in, c.Seconds, c.CPU)))
 		t.values(c.Values)
 		t.frames(c.Frames, nil)
 		if c.Stopped != "" {
@@ -150,20 +150,31 @@ func (t *text) site(s *verdict.Site, all bool) {
 	}
 }
 
-func times(n int) string {
-	if n == 1 {
-		return "once"
+// times is how often a chain was passed; atLeast where its point was taken out.
+func times(n int, atLeast bool) string {
+	text := "once"
+	if n != 1 {
+		text = fmt.Sprintf("%d times", n)
 	}
-	return fmt.Sprintf("%d times", n)
+	if atLeast {
+		return "at least " + text
+	}
+	return text
 }
 
-// values are a line each, in the order of their names; those that could not be had are in the JSON only.
+// values are a line each, in the order of their names; of those that could not be had the names, and the JSON has the reasons.
 func (t *text) values(v verdict.Values) {
+	var lost []string
 	for _, name := range sorted(v) {
-		if strings.HasPrefix(v[name], "<") {
-			continue
+		switch {
+		case !unknown(v[name]):
+			t.line("     %s", t.fit(Clean(name, 60)+" = "+Clean(v[name], 0)))
+		case !ofMacro(name):
+			lost = append(lost, Clean(name, 60))
 		}
-		t.line("     %s = %s", Clean(name, 60), Clean(v[name], 160))
+	}
+	if len(lost) > 0 {
+		t.line("     %s", t.style.dim(t.fit("no value: "+strings.Join(lost, ", "))))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 func hostile() *verdict.Survey {
 	frames := []verdict.Frame{{Function: "=cmd|' /C calc'!A0", File: "mm/a.c", Line: 7}, {Function: "\x1b[2Jg", Module: "m,\"n"}}
 	chain := verdict.Sighting{Count: 3, Stage: verdict.Initcall, StageCall: "::error::x", Seconds: 0.5, Frames: frames,
-		Values: verdict.Values{"page": "0xffff", "name": "\"a\nb\""}}
+		Values: verdict.Values{"page": "0xffff", "name": "\"a\nb\"", "gone": "<cannot read: lost>"}}
 	return &verdict.Survey{Schema: verdict.SurveySchema, Hits: 3, Boot: verdict.Result{Verdict: verdict.Good, Class: verdict.OK, Summary: "reached init"},
 		Points: []verdict.Point{{Name: "+f", Addresses: 2, Count: 3, Chains: 1, Out: "taken out"}},
 		Sites: []verdict.Site{{Point: "+f", Function: frames[0].Function, File: "mm/a.c", Line: 7, Inlined: &verdict.Inner{Function: "@inner"},
@@ -52,7 +52,7 @@ func TestSurveyText(t *testing.T) {
 	}
 	got := b.String()
 	for _, want := range []string{"GOOD  reached init", "1 site, 1 distinct chain, 3 hits", "   3+  initcall  =cmd|' /C calc'!A0  mm/a.c:7  @inner  (+f)", "page = 0xffff",
-		"looked at  +f  at 2 addresses: 3 hits, 1 distinct chain"} {
+		"at least 3 times in", "no value: gone\n", "looked at  +f  at 2 addresses: 3 hits, 1 distinct chain"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}

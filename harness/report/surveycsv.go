@@ -10,7 +10,7 @@ import (
 )
 
 // SurveyCSV writes the chains of s as comma-separated values (RFC 4180), one row for each distinct chain, under a head: the
-// site, the stage, the count, the functions of the chain from the point outward, and the values. Function names and values are
+// site, the stage, the count, the functions of the chain from the point outward, and the values that could be had. Function names and values are
 // the guest's: control characters are escaped, and a cell that a spreadsheet would take for a formula is quoted with an
 // apostrophe (OWASP, "CSV Injection").
 func SurveyCSV(w io.Writer, s *verdict.Survey) error {
@@ -29,7 +29,9 @@ func SurveyCSV(w io.Writer, s *verdict.Survey) error {
 				chain = append(chain, label(c.Frames[k]))
 			}
 			for _, name := range sorted(c.Values) {
-				values = append(values, name+"="+c.Values[name])
+				if !unknown(c.Values[name]) { // the reason is in the JSON
+					values = append(values, name+"="+c.Values[name])
+				}
 			}
 			rows = append(rows, []string{site.Point, site.Function, site.Module, site.File, number(site.Line), inner, string(c.Stage), c.StageCall,
 				fmt.Sprint(c.Count), fmt.Sprint(site.AtLeast), fmt.Sprint(c.CPU), fmt.Sprintf("%.3f", c.Seconds), strings.Join(chain, " < "), strings.Join(values, "; ")})
