@@ -28,7 +28,7 @@ from the early IDT on, breaks from the first C function that runs at its own add
 inlined, too; a line at each copy of its code.
 
 A point that is hit all the time is taken out when its last 1000 hits have shown nothing new; its counts are then marked as
-"at least" (100+). --limit N changes that.
+"at least" (1001+). --limit N changes that.
 
 TREE and the other flags are those of "kcatch boot".
 
@@ -37,8 +37,8 @@ Exit codes: 0 the boot was good, whatever was found; 1 it was bad; 125 cannot be
 
 const surveyExample = `  kcatch survey --patch pgflags-refcount-warn --workload memory     every site that violates the assertion
   kcatch survey ~/linux --run 'ls -R /' --csv sites.csv             what warns while a command runs
-  kcatch survey --kernel bzImage --vmlinux vmlinux --break __SetPageReserved --break mm/memory.c:5101
-  kcatch survey --break kfree_rcu --json - | jq '.sites[] | [.count, .function, .file, .line]'`
+  kcatch survey debian-6.1 --break __SetPageReserved --break mm/page_alloc.c:6958
+  kcatch survey --break call_rcu --json - | jq '.sites[] | [.count, .function, .file, .line]'`
 
 // surveyFlags are the verb's own.
 type surveyFlags struct {

@@ -48,6 +48,7 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 	e := &blame.Error{Kind: blame.Usage, Msg: line, Hint: "--help lists the flags", Err: err}
 	var unknown *pflag.NotExistError
 	var needs *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.As(err, &unknown):
 		if len(unknown.GetSpecifiedShortnames()) > 0 {
@@ -61,6 +62,8 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 		}
 	case errors.As(err, &needs):
 		e.Msg = fmt.Sprintf("--%s needs a value", needs.GetSpecifiedName())
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "int":
+		e.Msg = fmt.Sprintf("--%s: %q is no whole number", invalid.GetFlag().Name, clip(invalid.GetValue()))
 	}
 	return e
 }

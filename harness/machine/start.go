@@ -247,6 +247,7 @@ var refusals = []refusal{
 	{"CPUs requested", blame.Usage, "", nil},
 	{"-icount ", blame.Usage, "", nil},
 	{"-smp ", blame.Usage, "", nil},
+	{"phys-bits too low", blame.Usage, "give --memory less: the guest's CPU has no addresses for so much", nil}, // hw/i386/pc.c
 	{"at most 2047 MB RAM", blame.Usage, "qemu-system-x86_64", nil},
 	{"KVM", blame.Infrastructure, "--accel tcg", nil},
 	{"kvm", blame.Infrastructure, "--accel tcg", nil},

@@ -197,6 +197,9 @@ func (t *text) points(s *verdict.Survey) {
 		passed := fmt.Sprintf("%d hit%s, %d distinct chain%s", p.Count, plural(p.Count), p.Chains, plural(p.Chains))
 		if p.Count == 0 {
 			passed = "never passed"
+			if p.Name != "WARN" { // startup_64() was, see docs/survey.md
+				passed += " from x86_64_start_kernel on"
+			}
 		}
 		at := fmt.Sprintf("at %d addresses", p.Addresses)
 		if p.Addresses == 1 {

@@ -33,14 +33,14 @@ func ParseBreak(text string) (Break, error) {
 	if !isLine {
 		b.Function = text
 		if !isName(text) {
-			return b, refuse(text, "is no function and no FILE:LINE", "write it as --break vfs_read or --break mm/page_alloc.c:1234")
+			return b, refuse(text, "is no function and no FILE:LINE", "write it as --break vfs_read or --break mm/page_alloc.c:6958")
 		}
 		return b, nil
 	}
 	n, err := strconv.Atoi(line)
 	file = strings.TrimPrefix(file, "./")
 	if err != nil || n < 1 || n > maxLine || file == "" {
-		return b, refuse(text, "has no line after the colon", "write it as --break mm/page_alloc.c:1234")
+		return b, refuse(text, "has no line after the colon", "write it as --break mm/page_alloc.c:6958")
 	}
 	b.File, b.Line = file, n
 	return b, nil
