@@ -13,6 +13,7 @@ import (
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
+	"kcatch/internal/shell"
 	corpus "kcatch/kernels/faults"
 )
 
@@ -20,7 +21,8 @@ const faultsLong = `Boot the fault corpus: kernels that die, hang or only seem t
 not in the cache are built, from the nearest objects; Debian's own are those of "make fixtures".
 
 Prints a table: name, expected, got, time, right or wrong, and under a wrong one what is wrong and where its artifacts
-are. The artifacts of right ones are not kept.
+are. The artifacts of right ones are not kept. --list names each with its kernel, what is expected, what it is, and the
+--append and --run that make it, for a boot of your own.
 
 Exit codes: 0 all right, 1 some wrong, 129 usage, 130 interrupted, 131 infrastructure.`
 
@@ -117,11 +119,19 @@ func tableFor(list []corpus.Fault, style report.Style) report.FaultsTable {
 	return t
 }
 
-// listFaults names the faults with their kernel, what is expected and what they are.
+// listFaults names the faults with their kernel, what is expected, what they are, and the flags that tell the kernel to: a name is no
+// kcatch_fault= of the selectable kernel.
 func listFaults(w io.Writer, list []corpus.Fault) error {
 	t := tableFor(list, report.Style{})
 	for _, f := range list {
-		if _, err := fmt.Fprintf(w, "%-*s  %-11s  %-*s  %s\n", t.Name, f.Name, f.On.Name, t.Expected, faults.Expected(f.Want), f.What); err != nil {
+		what := f.What
+		if f.Append != "" {
+			what += "  --append " + shell.Word(f.Append)
+		}
+		if f.Run != "" {
+			what += "  --run " + shell.Word(f.Run)
+		}
+		if _, err := fmt.Fprintf(w, "%-*s  %-11s  %-*s  %s\n", t.Name, f.Name, f.On.Name, t.Expected, faults.Expected(f.Want), what); err != nil {
 			return err
 		}
 	}
