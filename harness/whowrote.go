@@ -44,6 +44,8 @@ func CheckQuestion(plan Plan, question string) error {
 		return blame.New(blame.Usage, "--who-wrote: it needs a vmlinux", "give it with --vmlinux")
 	case question == Auto:
 		return nil
+	case strings.EqualFold(question, Auto):
+		return blame.New(blame.Usage, "--who-wrote "+question+": not "+Auto, "did you mean --who-wrote "+Auto+"?")
 	}
 	if _, err := value.Parse(question); err != nil {
 		return blame.New(blame.Usage, "--who-wrote: "+err.Error(), "")
@@ -190,6 +192,9 @@ func (w *whoWrote) try(ctx context.Context, n int, how string, as exact) (reason
 		}
 		w.result.Notes = append(w.result.Notes, second.told...)
 		first.targets = second.targets
+	}
+	if first.suspect.Groups == nil {
+		w.result.Notes = append(w.result.Notes, first.told...)
 	}
 	last := &exact{watched: first.targets, maps: first.maps}
 	if _, err = boot("watches it from power-on", last); aborted(err, mutexTwice) {
@@ -364,7 +369,10 @@ func (x *exact) examined(s *autopsy.Scene, r *verdict.Result) {
 // places are those that the expression names, or that the loads of Auto read last.
 func (x *exact) places(s *autopsy.Scene, r *verdict.Result) ([]autopsy.Place, error) {
 	if x.question != Auto {
-		places, err := s.Places(x.question)
+		places, notes, err := s.Places(x.question)
+		for _, n := range notes {
+			x.told = append(x.told, "who wrote it: "+n)
+		}
 		if err != nil {
 			err = &blame.Error{Kind: blame.Of(err), Msg: "--who-wrote " + err.Error(), Hint: blame.Hint(err), Err: err}
 		}

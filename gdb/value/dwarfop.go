@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"kcatch/gdb/amd64"
 )
 
 // This file is the operations of DWARF 5 section 7.7.1, and the GNU extensions that gcc wrote before it had them.
@@ -626,4 +628,15 @@ func (m *machine) branch(code byte) error {
 	}
 	m.at = to
 	return nil
+}
+
+// IsRegister reads an expression that is nothing but a general register: DW_OP_reg<n> or DW_OP_regx.
+func IsRegister(expr []byte) (amd64.Reg, bool) {
+	switch {
+	case len(expr) == 1 && expr[0] >= dwReg0 && expr[0] < dwReg0+byte(amd64.NumReg):
+		return amd64.Reg(expr[0] - dwReg0), true
+	case len(expr) == 2 && expr[0] == dwRegx && expr[1] < byte(amd64.NumReg):
+		return amd64.Reg(expr[1]), true
+	}
+	return 0, false
 }

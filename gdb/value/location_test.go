@@ -231,3 +231,16 @@ func FuzzEvaluate(f *testing.F) {
 		}
 	})
 }
+
+// TestIsRegister: DW_OP_reg6 and DW_OP_regx 12 are registers, what reads one (DW_OP_breg6) is not.
+func TestIsRegister(t *testing.T) {
+	for _, tc := range []struct {
+		expr string
+		want string
+	}{{"\x56", "rbp"}, {"\x90\x0c", "r12"}, {"\x76\x00", ""}, {"\x56\x93\x04", ""}, {"\x90\x7f", ""}, {"", ""}} {
+		reg, ok := IsRegister([]byte(tc.expr))
+		if ok != (tc.want != "") || ok && reg.String() != tc.want {
+			t.Errorf("% x: %v, %v; want %q", tc.expr, reg, ok, tc.want)
+		}
+	}
+}

@@ -140,6 +140,18 @@ func linkerMark(name string) bool {
 			strings.HasSuffix(name, "_begin") || strings.HasSuffix(name, "_end"))
 }
 
+// Objects are the names of the variables in the symbol table, in its order; one may come twice.
+func (f *File) Objects() []string {
+	var all []string
+	t := f.symtab()
+	for i := range t.len() {
+		if elf.ST_TYPE(t.info(i)) == elf.STT_OBJECT {
+			all = append(all, t.symbol(i).Name)
+		}
+	}
+	return all
+}
+
 // ObjectAt returns the variable that covers a, the first in the table; where several nest, the smallest. It reads the whole
 // symbol table, 0.1 ms for a small kernel and 1 ms for a distribution's.
 func (f *File) ObjectAt(a Addr) (Symbol, bool) {

@@ -1,12 +1,17 @@
 package autopsy
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/guest"
 	"kcatch/gdb/value"
 	"kcatch/internal/blame"
+	"kcatch/internal/nearest"
 )
 
 // Place is memory of the kernel that somebody asks for, at the moment of the death.
@@ -28,57 +33,124 @@ func notFound(expression, format string, args ...any) error {
 const maxPlaces = 4
 
 // Places finds the memory that a C expression names, where the kernel died or stands: one place for an lvalue, or each that the
-// expression reads (atomic_read(&page->_refcount), a == b), at most four. Names are those of the function at fault, else of the
-// functions that it was called from. It is to be called after Examine. Its errors are usage errors.
-func (s *Scene) Places(expression string) ([]Place, error) {
+// expression reads (atomic_read(&page->_refcount), a == b), at most four. Names are looked up as [names] does, from the function at
+// fault outward; where that makes no sense (zone->name, and zone is a number there), from its caller outward, and so on. It is to be
+// called after Examine. Notes say which names are a caller's, and what was left out. Its errors are usage errors.
+func (s *Scene) Places(expression string) (places []Place, notes []string, err error) {
 	e, err := value.Parse(expression)
 	if err != nil {
-		return nil, blame.New(blame.Usage, err.Error(), "")
+		return nil, nil, blame.New(blame.Usage, err.Error(), "")
 	}
-	places, err := s.placesIn(s.scope(), e)
-	if d := &s.death; err != nil && d.finding != nil && d.chain != nil && d.finding.Frame >= 0 {
-		for i := d.finding.Frame + 1; i < len(d.chain.Frames) && i <= d.finding.Frame+outerFrames; i++ {
-			if found, oerr := s.placesIn(s.Scope(d.chain, i), e); oerr == nil {
-				return found, nil
+	all := s.outward()
+	for i := range all {
+		n := &names{FrameScope: all[i].FrameScope, frames: all[i:]}
+		found, left, perr := s.placesIn(n, e)
+		switch {
+		case perr == nil:
+			notes = n.notes(i > 0)
+			for _, l := range left[:min(len(left), maxLeft)] {
+				notes = append(notes, "not watched: "+l)
 			}
+			if more := len(left) - maxLeft; more > 0 {
+				notes = append(notes, fmt.Sprintf("not watched: %d more objects", more))
+			}
+			return found, notes, nil
+		case i == 0:
+			err = perr
+		}
+		if !errors.Is(perr, errNames) {
+			break
 		}
 	}
-	return places, err
+	return nil, nil, err
 }
 
-// outerFrames is how many functions outward from the one at fault are searched for the names of an expression.
-const outerFrames = 12
+// maxLeft is how many objects that are not watched are named.
+const maxLeft = 4
 
-// placesIn is Places with the names of one scope.
-func (s *Scene) placesIn(sc value.Scope, e value.Expression) ([]Place, error) {
-	expression := e.String()
+// shortened is an expression for a sentence.
+func shortened(expression string) string {
+	if r := []rune(expression); len(r) > maxShown {
+		return string(r[:maxShown]) + "…"
+	}
+	return expression
+}
+
+// maxShown is how many letters of an expression a sentence has.
+const maxShown = 120
+
+// errNames is in the error of an expression whose names are not there, or are of another kind than it takes them for.
+var errNames = errors.New("its names")
+
+// namesError is an error that may go away with the names of another function.
+type namesError struct{ error }
+
+func (namesError) Is(target error) bool { return target == errNames }
+func (e namesError) Unwrap() error      { return e.error }
+
+// placesIn is Places with the names from one function outward. left are the objects that it reads besides, and why they are not among the places.
+func (s *Scene) placesIn(sc *names, e value.Expression) (places []Place, left []string, err error) {
+	expression := shortened(e.String())
 	v, err := e.Eval(sc)
 	if v.HasAddr {
-		p, err := s.place(expression, v.Addr, int(v.Size()))
-		return []Place{p}, err
+		p, err := s.place(e.String(), v.Addr, int(v.Size()))
+		return []Place{p}, nil, err
 	}
 	if err != nil {
-		if size, at, ok := s.bareSymbol(expression); ok {
+		if size, at, ok := s.bareSymbol(e.String()); ok {
 			p, err := s.place(expression, at, size)
-			return []Place{p}, err
+			return []Place{p}, nil, err
 		}
-		return nil, notFound(expression, "%v", err)
+		cause := shortened(err.Error())
+		if whose := sc.inNoMemory(); whose != "" && len(sc.missing) == 0 {
+			cause += " (" + whose + ")"
+		}
+		return nil, nil, namesError{blame.New(blame.Usage, expression+": "+cause, s.meant(sc))}
 	}
-	var places []Place
 	for _, r := range e.Reads(sc) {
-		if r.Through || !r.Value.HasAddr || len(places) == maxPlaces {
+		switch {
+		case r.Through || errors.Is(r.Value.Err, value.ErrFunction):
+			continue
+		case !r.Value.HasAddr:
+			left = append(left, shortened(r.Text)+": it is in no memory")
+			continue
+		case len(places) == maxPlaces:
+			left = append(left, fmt.Sprintf("%s: %d objects at a time are", shortened(r.Text), maxPlaces))
 			continue
 		}
 		p, err := s.place(r.Text, r.Value.Addr, int(r.Value.Size()))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		places = append(places, p)
 	}
-	if len(places) == 0 {
-		return nil, blame.New(blame.Usage, expression+": a value, and no memory that anybody could write", "name a variable, a member, or *(TYPE *)ADDRESS")
+	if len(places) > 0 {
+		return places, left, nil
 	}
-	return places, nil
+	if why := sc.inNoMemory(); why != "" {
+		return nil, nil, notFound(expression, "%s: nothing to watch", why)
+	}
+	return nil, nil, blame.New(blame.Usage, expression+": a value, and no memory that anybody could write", "name a variable, a member, or *(TYPE *)ADDRESS")
+}
+
+// meant is a hint at the name that was meant by one that is not there.
+func (s *Scene) meant(sc *names) string {
+	if len(sc.missing) == 0 || s.Kernel == nil {
+		return ""
+	}
+	want, all := sc.missing[0], []string(nil)
+	for _, f := range sc.frames {
+		all = slices.AppendSeq(all, maps.Keys(f.locals))
+	}
+	slices.Sort(all) // of equals the first wins
+	near := nearest.Name(want, append(all, s.Kernel.Objects()...), 3)
+	switch {
+	case strings.EqualFold(want, "auto"):
+		near = "auto"
+	case near == "":
+		return ""
+	}
+	return "did you mean " + near + "?"
 }
 
 // bareSymbol is what the symbol table says of an expression that is one name, for a vmlinux without debug information.

@@ -21,6 +21,7 @@ type FrameScope struct {
 	gsBase uint64 // of the vCPU, where its per-CPU area is; 0 is not known
 	rflags uint64 // as the function had them; 0 is not known, for bit 1 is always set
 	locals map[string]value.Value
+	kept   map[string]string // of the locals, as in [Variable]
 	// file has the function's code, at anchor: the kernel's, or a module's, which is asked before the kernel's then. anchor 0 is none.
 	file   *vmlinux.File
 	anchor vmlinux.Addr
@@ -43,9 +44,9 @@ func (s *Scene) Scope(c *Chain, frame int) *FrameScope {
 		return f
 	}
 	f.mem, f.gsBase = fallback{c.acts.s.mem, f.mem}, c.Regs.GSBase
-	f.locals = make(map[string]value.Value)
+	f.locals, f.kept = make(map[string]value.Value), make(map[string]string)
 	for _, v := range c.Variables(frame, true) {
-		f.locals[v.Name] = v.Value // of two of one name the inner block's
+		f.locals[v.Name], f.kept[v.Name] = v.Value, v.Kept // of two of one name the inner block's
 	}
 	f.rflags = flagsAt(c, frame)
 	if file, at := c.acts.s.fileAt(uint64(c.Frames[frame].PC)); file != nil {

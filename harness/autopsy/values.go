@@ -34,6 +34,8 @@ type Variable struct {
 	Name     string
 	Argument bool
 	value.Value
+	// Kept says where a value is that is in no memory, for a sentence: "in rbx", "a constant"; empty else.
+	Kept string
 }
 
 // activations are a chain's frames as the unwinder found them, which the variables of its functions need.
@@ -233,13 +235,28 @@ func evaluate(scope vmlinux.Scope, frame *value.Frame) []Variable {
 		case v.Err != nil:
 			x.Value = value.Value{Type: v.Type, Err: v.Err}
 		case v.Const != nil:
-			x.Value = value.Constant(v.Type, v.Const)
+			x.Value, x.Kept = value.Constant(v.Type, v.Const), "a constant"
 		default:
 			x.Value = frame.Evaluate(v.Type, v.Location)
+			x.Kept = kept(x.Value, v.Location)
 		}
 		out = append(out, x)
 	}
 	return out
+}
+
+// kept is [Variable].Kept of a value that a location expression gave.
+func kept(v value.Value, location []byte) string {
+	reg, is := value.IsRegister(location)
+	switch {
+	case v.HasAddr:
+		return ""
+	case is:
+		return "in " + reg.String()
+	case v.Err == nil:
+		return "computed by the debug information"
+	}
+	return ""
 }
 
 // textOptions is how values of this machine are shown.
