@@ -211,7 +211,7 @@ func (w *whoWrote) try(ctx context.Context, n int, how string, as exact) (reason
 		write := writeOf(a)
 		write.Slide = verdict.Hex(last.slide)
 		w.result.WhoWrote = append(w.result.WhoWrote, write)
-		w.result.Notes = append(w.result.Notes, tell(a)...)
+		w.result.Notes = append(w.result.Notes, tell(a, w.result.Verdict == verdict.Good || w.result.Class == verdict.Hang)...)
 	}
 	return "", nil
 }
@@ -466,13 +466,18 @@ func writeOf(a writer.Answer) verdict.Write {
 	return w
 }
 
-// tell is what a reader must know of an answer.
-func tell(a writer.Answer) (notes []string) {
+// tell is what a reader must know of an answer. interrupted says that the boot did not end by itself but was stopped: when QEMU is asked
+// to stop in the moment in which a watchpoint is hit, it stops for the one of the two reasons (softmmu/cpus.c, do_vm_stop).
+func tell(a writer.Answer, interrupted bool) (notes []string) {
 	note := func(format string, args ...any) {
 		notes = append(notes, "who wrote "+a.Target.Expression+": "+fmt.Sprintf(format, args...))
 	}
 	if a.Missed {
-		note("its value at the end, 0x%x, is not what the last writer that was seen left: a device wrote it, or code by a mapping that was not watched", a.Value)
+		by := "a device wrote it, or code by a mapping that was not watched"
+		if interrupted {
+			by = "it was written in the moment in which the boot was stopped, or by a device, or by a mapping that was not watched"
+		}
+		note("its value at the end, 0x%x, is not what the last writer that was seen left: %s", a.Value, by)
 	}
 	if a.Sampled {
 		note("it is written so often that not every write was seen: the number is a lower bound, and the last writer may be another")

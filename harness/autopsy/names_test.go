@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"kcatch/gdb/amd64"
 	"kcatch/gdb/value"
 )
 
@@ -44,5 +45,18 @@ func TestNamesOfCallers(t *testing.T) {
 	}
 	if got, want := n.inNoMemory(), "zone is in rbx in middle(), page is the variable of inner()"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestAreaOfUserMode: a good boot is stopped anywhere, in ring 3 as well.
+func TestAreaOfUserMode(t *testing.T) {
+	const area = 0xffff88800f600000
+	for _, r := range []amd64.Registers{{GSBase: area}, {GSBase: area, KernelGSBase: 1 << 63}, {GSBase: 0x7f0000000000, KernelGSBase: area}, {KernelGSBase: area}} {
+		if got := areaOf(r); got != area {
+			t.Errorf("gs 0x%x, kernel gs 0x%x: area 0x%x", r.GSBase, r.KernelGSBase, got)
+		}
+	}
+	if got := areaOf(amd64.Registers{}); got != 0 {
+		t.Errorf("before there is any: 0x%x", got)
 	}
 }

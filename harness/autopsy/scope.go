@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"kcatch/gdb/amd64"
 	"kcatch/gdb/guest"
 	"kcatch/gdb/linux"
 	"kcatch/gdb/value"
@@ -34,7 +35,7 @@ func (s *Scene) Scope(c *Chain, frame int) *FrameScope {
 	f := &FrameScope{scene: s, mem: noMemory{}}
 	for _, regs := range s.deathRegs() {
 		f.mem, _ = s.memory(regs)
-		f.gsBase = regs.GSBase
+		f.gsBase = areaOf(regs)
 		break
 	}
 	if image := s.kernelMemory(); image != nil {
@@ -43,7 +44,7 @@ func (s *Scene) Scope(c *Chain, frame int) *FrameScope {
 	if c == nil || c.acts == nil || f.file == nil || frame < 0 || frame >= len(c.Frames) {
 		return f
 	}
-	f.mem, f.gsBase = fallback{c.acts.s.mem, f.mem}, c.Regs.GSBase
+	f.mem, f.gsBase = fallback{c.acts.s.mem, f.mem}, areaOf(c.Regs)
 	f.locals, f.kept = make(map[string]value.Value), make(map[string]string)
 	for _, v := range c.Variables(frame, true) {
 		f.locals[v.Name], f.kept[v.Name] = v.Value, v.Kept // of two of one name the inner block's
@@ -53,6 +54,15 @@ func (s *Scene) Scope(c *Chain, frame int) *FrameScope {
 		f.file, f.anchor = file, at
 	}
 	return f
+}
+
+// areaOf is where the per-CPU area of a vCPU is, which GS points to in the kernel; swapgs at its way out to ring 3 has put it into
+// MSR_KERNEL_GS_BASE (arch/x86/entry/entry_64.S).
+func areaOf(regs amd64.Registers) uint64 {
+	if regs.GSBase>>63 == 0 && regs.KernelGSBase>>63 != 0 {
+		return regs.KernelGSBase
+	}
+	return regs.GSBase
 }
 
 // flagsAt is the flags register as an exception found it in Frames[frame], or in a function that is inlined into it.

@@ -12,12 +12,17 @@ import (
 // standStill stops the machine, unless it already stands.
 func (w *watch) standStill(ctx context.Context, kind Kind) error {
 	if !w.in.Stub.Running() {
-		return nil
+		select {
+		case s, ok := <-w.in.Stub.Stops():
+			return w.lastWrite(ctx, s, ok)
+		default:
+			return nil
+		}
 	}
 	if w.event != nil { // frozen by QEMU; its stop reply is on the way
 		select {
-		case <-w.in.Stub.Stops():
-			return nil
+		case s, ok := <-w.in.Stub.Stops():
+			return w.lastWrite(ctx, s, ok)
 		case <-time.After(stopGrace):
 		}
 	}
@@ -28,6 +33,18 @@ func (w *watch) standStill(ctx context.Context, kind Kind) error {
 		return w.settle(ctx)
 	}
 	return nil
+}
+
+// lastWrite takes a stop that came while the boot was judged to be over: a write counts like those before it, and its value is in
+// the memory that is looked at now.
+func (w *watch) lastWrite(ctx context.Context, s rsp.Stop, ok bool) error {
+	if !ok || s.Reason() != rsp.ReasonWatch {
+		return nil
+	}
+	if _, read := w.anchorRead(s); read {
+		return nil
+	}
+	return w.written(ctx, s)
 }
 
 // typicalTries bounds how often a hung machine is stopped until it stands where it mostly is.

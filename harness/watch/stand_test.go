@@ -61,3 +61,37 @@ func TestFrozenByAStep(t *testing.T) {
 		t.Errorf("an internal error: %v", err)
 	}
 }
+
+// waiting is a stub whose machine has stopped by itself, and nobody has taken that yet.
+type waiting struct {
+	froze
+	stops chan rsp.Stop
+}
+
+func (s waiting) Stops() <-chan rsp.Stop { return s.stops }
+
+// TestTheLastWrite: a machine that stands at a write when the boot is judged to be over has written: the memory that is read
+// then has the value.
+func TestTheLastWrite(t *testing.T) {
+	const at = 0xffff888000001000
+	for _, tc := range []struct {
+		name string
+		stop rsp.Stop
+		want int
+	}{
+		{"a write", rsp.Stop{Signal: 5, Watch: rsp.Watch{Kind: rsp.WriteWatch, Addr: at}}, 1},
+		{"a breakpoint", rsp.Stop{Signal: 5}, 0},
+	} {
+		var written []uint64
+		stub := waiting{stops: make(chan rsp.Stop, 1)}
+		w := &watch{in: Input{Machine: still{}, Stub: stub, Locate: func() *guest.Placement { return nil },
+			Written: func(_ context.Context, w Write) (Next, error) { written = append(written, w.Addr); return Keep, nil }}}
+		stub.stops <- tc.stop
+		if err := w.standStill(t.Context(), Reached); err != nil || len(written) != tc.want {
+			t.Errorf("%s: written %x, %v; want %d", tc.name, written, err, tc.want)
+		}
+		if err := w.standStill(t.Context(), Reached); err != nil || len(written) != tc.want {
+			t.Errorf("%s, once more: written %x, %v; want %d", tc.name, written, err, tc.want)
+		}
+	}
+}
