@@ -48,6 +48,9 @@ func CheckQuestion(plan Plan, question string) error {
 		return blame.New(blame.Usage, "--who-wrote "+question+": not "+Auto, "did you mean --who-wrote "+Auto+"?")
 	}
 	if _, err := value.Parse(question); err != nil {
+		if p, ok := errors.AsType[*value.ParseError](err); ok {
+			p.Text = autopsy.Shortened(p.Text)
+		}
 		return blame.New(blame.Usage, "--who-wrote: "+err.Error(), "")
 	}
 	return nil
@@ -470,7 +473,7 @@ func writeOf(a writer.Answer) verdict.Write {
 // to stop in the moment in which a watchpoint is hit, it stops for the one of the two reasons (softmmu/cpus.c, do_vm_stop).
 func tell(a writer.Answer, interrupted bool) (notes []string) {
 	note := func(format string, args ...any) {
-		notes = append(notes, "who wrote "+a.Target.Expression+": "+fmt.Sprintf(format, args...))
+		notes = append(notes, "who wrote "+autopsy.Shortened(a.Target.Expression)+": "+fmt.Sprintf(format, args...))
 	}
 	if a.Missed {
 		by := "a device wrote it, or code by a mapping that was not watched"

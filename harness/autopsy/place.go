@@ -68,8 +68,8 @@ func (s *Scene) Places(expression string) (places []Place, notes []string, err e
 // maxLeft is how many objects that are not watched are named.
 const maxLeft = 4
 
-// shortened is an expression for a sentence.
-func shortened(expression string) string {
+// Shortened is an expression for a sentence.
+func Shortened(expression string) string {
 	if r := []rune(expression); len(r) > maxShown {
 		return string(r[:maxShown]) + "…"
 	}
@@ -90,7 +90,7 @@ func (e namesError) Unwrap() error      { return e.error }
 
 // placesIn is Places with the names from one function outward. left are the objects that it reads besides, and why they are not among the places.
 func (s *Scene) placesIn(sc *names, e value.Expression) (places []Place, left []string, err error) {
-	expression := shortened(e.String())
+	expression := Shortened(e.String())
 	v, err := e.Eval(sc)
 	if v.HasAddr {
 		p, err := s.place(e.String(), v.Addr, int(v.Size()))
@@ -101,7 +101,7 @@ func (s *Scene) placesIn(sc *names, e value.Expression) (places []Place, left []
 			p, err := s.place(expression, at, size)
 			return []Place{p}, nil, err
 		}
-		cause := shortened(err.Error())
+		cause := Shortened(err.Error())
 		if whose := sc.inNoMemory(); whose != "" && len(sc.missing) == 0 {
 			cause += " (" + whose + ")"
 		}
@@ -112,10 +112,10 @@ func (s *Scene) placesIn(sc *names, e value.Expression) (places []Place, left []
 		case r.Through || errors.Is(r.Value.Err, value.ErrFunction):
 			continue
 		case !r.Value.HasAddr:
-			left = append(left, shortened(r.Text)+": it is in no memory")
+			left = append(left, Shortened(r.Text)+": it is in no memory")
 			continue
 		case len(places) == maxPlaces:
-			left = append(left, fmt.Sprintf("%s: %d objects at a time are", shortened(r.Text), maxPlaces))
+			left = append(left, fmt.Sprintf("%s: %d objects at a time are", Shortened(r.Text), maxPlaces))
 			continue
 		}
 		p, err := s.place(r.Text, r.Value.Addr, int(r.Value.Size()))
@@ -170,22 +170,35 @@ func (s *Scene) place(expression string, addr uint64, size int) (Place, error) {
 	p := Place{Expression: expression, Addr: addr, Size: size, Translate: s.translate()}
 	switch {
 	case size <= 0:
-		return p, notFound(expression, "its size is not known; write *(int *)0x%x", addr)
+		return p, notFound(Shortened(expression), "its size is not known; write *(int *)0x%x", addr)
 	case size > maxPlace:
-		return p, blame.New(blame.Usage, fmt.Sprintf("%s: %d bytes are more than can be watched (%d)", expression, size, maxPlace), "name a member of it")
+		return p, blame.New(blame.Usage, fmt.Sprintf("%s: %d bytes are more than can be watched (%d)", Shortened(expression), size, maxPlace), "name a member of it")
 	}
 	for at := addr; at-addr < uint64(size); {
 		pa, n, err := p.Translate(at)
 		if err != nil {
-			return p, blame.New(blame.Usage, fmt.Sprintf("%s: 0x%x is not mapped in the kernel at its end", expression, at),
-				"KASLR moves addresses from boot to boot: add --append nokaslr, or name a variable")
+			return p, blame.New(blame.Usage, fmt.Sprintf("%s: 0x%x is not mapped in the kernel at its end", Shortened(expression), at), unmappedHint(at))
 		}
 		if _, err := s.RAM.ReadPhysical(make([]byte, 1), pa); err != nil {
-			return p, notFound(expression, "0x%x is no memory: nothing but a device or a hole is at the physical address 0x%x", at, pa)
+			return p, notFound(Shortened(expression), "0x%x is no memory: nothing but a device or a hole is at the physical address 0x%x", at, pa)
 		}
 		at += max(n, 1)
 	}
 	return p, nil
+}
+
+// unmappedHint says what to do about an address that is not mapped. Virtual addresses have 48 bits, or 57 with five levels of page
+// tables, and the rest is like the highest of them (Documentation/arch/x86/x86_64/mm.rst).
+func unmappedHint(at uint64) string {
+	switch top := int64(at) >> 56; {
+	case at < 4096:
+		return "the pointer is NULL: name what it was loaded from, or ask for auto"
+	case at >= 1<<64-4096: // include/linux/err.h, MAX_ERRNO
+		return "it is an error number in place of a pointer: name the pointer itself, or ask for auto"
+	case top != 0 && top != -1:
+		return "it is no address of x86-64 (not canonical): the pointer is bad; name the pointer itself, or ask for auto"
+	}
+	return "KASLR moves addresses from boot to boot: add --append nokaslr, or name a variable"
 }
 
 // maxPlace bounds the memory that is asked for as one, in bytes.

@@ -7,11 +7,18 @@ import (
 	"kcatch/harness/verdict"
 )
 
-// earlierShown is how many of the writers before the last one the text report shows.
+// earlierShown is how many of the writes before the last one the text report shows.
 const earlierShown = 4
 
 // whoWrote shows who wrote the memory that was asked for, and the chain of the last one.
 func (t *text) whoWrote(r *verdict.Result) {
+	if len(r.WhoWrote) == 0 {
+		return
+	}
+	if s := r.WhoWrote[0].Slide; s != r.Kernel.KASLRSlide {
+		t.line("")
+		t.line("%s", t.style.dim(fmt.Sprintf("who wrote it is answered by another, deterministic boot with a KASLR slide of its own (0x%x): its addresses are not those above", uint64(s))))
+	}
 	for _, w := range r.WhoWrote {
 		t.line("")
 		head := fmt.Sprintf("who wrote %s (%s, %d byte%s): ", Clean(w.Expression, 120), w.Address, w.Size, plural(w.Size))
@@ -26,7 +33,7 @@ func (t *text) whoWrote(r *verdict.Result) {
 		if w.Sampled {
 			head += "at least "
 		}
-		t.line("%s", t.style.strong(head+fmt.Sprintf("%d writer%s; the last: %s -> %s%s%s", w.Writers, plural(w.Writers), w.Old, w.New, at, by(&w))))
+		t.line("%s", t.style.strong(head+fmt.Sprintf("%d write%s; the last: %s -> %s%s%s", w.Writers, plural(w.Writers), w.Old, w.New, at, by(&w))))
 		t.frames(w.Frames, nil)
 		if w.Stopped != "" {
 			t.line("     %s", t.style.dim("("+Clean(w.Stopped, 0)+")"))
