@@ -210,6 +210,9 @@ func (w *whoWrote) try(ctx context.Context, n int, how string, as exact) (reason
 	if reason := first.differs(last); reason != "" {
 		return reason, nil
 	}
+	if w.result.Class == verdict.Warn && len(last.answers) > 0 {
+		w.note("the kernel lived on after the WARN: what was written between it and the end of the boot counts, too")
+	}
 	for _, a := range last.answers {
 		write := writeOf(a)
 		write.Slide = verdict.Hex(last.slide)
@@ -356,10 +359,14 @@ func (x *exact) examined(s *autopsy.Scene, r *verdict.Result) {
 		return
 	}
 	if x.question == Auto && x.suspect.Groups == nil {
-		x.suspect, x.err = s.Suspect()
-		return
+		if x.suspect, x.err = s.Suspect(); x.err == nil {
+			return
+		}
 	}
-	places, err := x.places(s, r)
+	places, err := x.bySource(s, r)
+	if len(places) == 0 && err == nil {
+		places, err = x.places(s, r)
+	}
 	for i := 0; i < len(places) && err == nil; i++ {
 		p := places[i]
 		var pieces []writer.Piece
@@ -367,6 +374,38 @@ func (x *exact) examined(s *autopsy.Scene, r *verdict.Result) {
 		x.targets = append(x.targets, writer.Target{Expression: p.Expression, Addr: p.Addr, Size: p.Size, Pieces: pieces})
 	}
 	x.err = err
+}
+
+// bySource are the objects that the condition reads as the source says it, for Auto where the machine code has not told: a WARN(1) in an if
+// has no condition before its ud2. The code's error comes back when there are none.
+func (x *exact) bySource(s *autopsy.Scene, r *verdict.Result) (places []autopsy.Place, err error) {
+	if x.question != Auto || x.err == nil {
+		return nil, nil
+	}
+	for _, v := range readBySource(r.Cause) {
+		if p, perr := s.PlaceAt(v.Expression, uint64(v.Address), v.Size); perr == nil {
+			places = append(places, p)
+		}
+	}
+	if len(places) == 0 {
+		return nil, x.err
+	}
+	x.told = append(x.told, fmt.Sprintf("who wrote it: auto: what the condition reads as the source has it, because of the code: %v", x.err))
+	x.err = nil
+	return places, nil
+}
+
+// readBySource are the objects in memory that a failed condition reads, those left out that only lead to them; maxTargets at most.
+func readBySource(c *verdict.Cause) (all []verdict.ConditionValue) {
+	if c == nil || c.Assertion == nil {
+		return nil
+	}
+	for _, v := range c.Assertion.Values {
+		if v.Address != 0 && v.Size > 0 && !v.Through && len(all) < maxTargets {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 // places are those that the expression names, or that the loads of Auto read last.

@@ -165,6 +165,11 @@ func (s *Scene) bareSymbol(name string) (size int, at uint64, ok bool) {
 	return int(sym.Size), s.Placement.Run(uint64(sym.Addr)), true
 }
 
+// PlaceAt is memory at an address that somebody else has found. Its errors are usage errors.
+func (s *Scene) PlaceAt(expression string, addr uint64, size int) (Place, error) {
+	return s.place(expression, addr, size)
+}
+
 // place checks that there is RAM at an address.
 func (s *Scene) place(expression string, addr uint64, size int) (Place, error) {
 	p := Place{Expression: expression, Addr: addr, Size: size, Translate: s.translate()}
