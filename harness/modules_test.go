@@ -52,6 +52,7 @@ func TestModuleFaults(t *testing.T) {
 		chain      string
 		vector     int
 	}{
+		// On 6.12 one of each way: what differs between the two kernels is how a module is found and loaded.
 		{"", "null-write", verdict.Oops, "kcatch_mod_store_inner", []string{"kcatch_mod_store_outer", "kcatch_mod_null_write"},
 			"kcatch_mod_fault kcatch_mod_init do_one_initcall do_init_module do_syscall_64", 14},
 		{"", "bug", verdict.Bug, "kcatch_mod_bug", nil, "kcatch_mod_fault kcatch_mod_init do_one_initcall", 6},
@@ -61,6 +62,9 @@ func TestModuleFaults(t *testing.T) {
 		{later, "warn", verdict.OK, "kcatch_mod_warn", nil, "kcatch_mod_fault kcatch_mod_trigger param_attr_store", -1},
 	} {
 		for _, name := range []string{fixtures.Cloud61, fixtures.Cloud612} {
+			if name == fixtures.Cloud612 && tc.fault != "null-write" && tc.fault != "warn" {
+				continue
+			}
 			run := "modprobe kcatch_mod fault=%s"
 			how := "init"
 			if tc.run != "" {
