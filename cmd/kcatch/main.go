@@ -39,7 +39,10 @@ const rootExample = `  kcatch boot --patch pgflags-refcount             the kern
   kcatch boot ~/linux                              your own tree, as it stands; it is never written to
   kcatch boot --kernel bzImage --vmlinux vmlinux   no build`
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	collectLazily()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is main without the process around it.
 func run(args []string, stdout, stderr io.Writer) int {
