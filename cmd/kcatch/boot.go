@@ -67,6 +67,27 @@ func introduce(talk *talk, cfg config.Boot, resolved config.Resolved) {
 	}
 }
 
+// announce checks what a plan names before anything is done, and shows QEMU's command line where that was asked for; goOn is
+// false when it was all that was asked for.
+func announce(ctx context.Context, plan harness.Plan, cfg config.Boot, stdout io.Writer, talk *talk) (goOn bool, err error) {
+	if err := harness.Check(ctx, plan); err != nil {
+		return false, err
+	}
+	if !cfg.DryRun && !cfg.Verbose {
+		return true, nil
+	}
+	line, err := harness.DryRun(plan)
+	if err != nil {
+		return false, err
+	}
+	if cfg.DryRun {
+		_, err = fmt.Fprintln(stdout, line)
+		return false, err
+	}
+	talk.remark(line)
+	return true, nil
+}
+
 // explainSettings says which settings are not the defaults, and where they come from.
 func explainSettings(talk *talk, resolved config.Resolved) {
 	for _, v := range resolved.Values {
@@ -113,19 +134,8 @@ func verdictOf(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *tal
 			return nil, err
 		}
 	}
-	if err := harness.Check(ctx, plan); err != nil {
+	if goOn, err := announce(ctx, plan, cfg, stdout, talk); !goOn || err != nil {
 		return nil, err
-	}
-	if cfg.DryRun || cfg.Verbose {
-		line, err := harness.DryRun(plan)
-		if err != nil {
-			return nil, err
-		}
-		if cfg.DryRun {
-			_, err = fmt.Fprintln(stdout, line)
-			return nil, err
-		}
-		talk.remark(line)
 	}
 	plan, err := absolute(plan)
 	if err != nil {

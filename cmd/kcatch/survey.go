@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kcatch/harness"
 	"kcatch/harness/config"
 	"kcatch/harness/report"
 	"kcatch/harness/survey"
@@ -152,19 +151,8 @@ func surveyed(ctx context.Context, cfg config.Boot, flags surveyFlags, stdout io
 	if err != nil {
 		return nil, err
 	}
-	if err := harness.Check(ctx, s.Plan()); err != nil {
+	if goOn, err := announce(ctx, s.Plan(), cfg, stdout, talk); !goOn || err != nil {
 		return nil, err
-	}
-	if cfg.DryRun || cfg.Verbose {
-		line, err := harness.DryRun(s.Plan())
-		if err != nil {
-			return nil, err
-		}
-		if cfg.DryRun {
-			_, err = fmt.Fprintln(stdout, line)
-			return nil, err
-		}
-		talk.remark(line)
 	}
 	progress := talk.progress()
 	progress.Verdict = func(*verdict.Result) { talk.done() }
