@@ -15,32 +15,35 @@ const (
 
 // Result is one boot, as JSON. Field order here is the order in the output.
 type Result struct {
-	Schema    string    `json:"schema"`
-	Verdict   Verdict   `json:"verdict"`
-	Class     Class     `json:"class"`
-	Hang      HangKind  `json:"hang,omitempty"`
-	Stage     Stage     `json:"stage"`
-	Summary   string    `json:"summary"`              // one line: what, where
-	StageCall string    `json:"stage_call,omitempty"` // what the stage was in: the call of start_kernel, the initcall
-	Signature string    `json:"signature"`
-	Blame     string    `json:"blame"` // kernel, build, usage, infrastructure; empty for a good boot
-	Cause     *Cause    `json:"cause,omitempty"`
-	CPUs      []CPU     `json:"cpus"`
-	Tasks     []Task    `json:"tasks,omitempty"`
-	WhoWrote  []Write   `json:"who_wrote,omitempty"`
-	Warnings  []Warning `json:"warnings"`
-	Log       []LogLine `json:"log"`
-	LogAt     *uint64   `json:"log_at,omitempty"`       // seq of the record that reported what the boot is bad for, if it went on after that
-	Console   []string  `json:"console_tail,omitempty"` // its last lines, where the log in memory could not be read; what --run printed
-	Workload  *Workload `json:"workload,omitempty"`
-	Kernel    Kernel    `json:"kernel"`
-	Machine   *Machine  `json:"machine,omitempty"`
-	Timeline  []Mark    `json:"timeline,omitempty"`
-	Timing    Timing    `json:"timing"`
-	Artifacts Artifacts `json:"artifacts"`
-	Error     *Error    `json:"error,omitempty"`   // why there is no verdict on the kernel
-	Details   []string  `json:"details,omitempty"` // the lines under the summary: when, where, in what state
-	Notes     []string  `json:"notes,omitempty"`   // what the reader must know to trust the report: reduced, guessed, missing
+	Schema    string         `json:"schema"`
+	Verdict   Verdict        `json:"verdict"`
+	Class     Class          `json:"class"`
+	Hang      HangKind       `json:"hang,omitempty"`
+	Stage     Stage          `json:"stage"`
+	Summary   string         `json:"summary"`              // one line: what, where
+	StageCall string         `json:"stage_call,omitempty"` // what the stage was in: the call of start_kernel, the initcall
+	Signature string         `json:"signature"`
+	Blame     string         `json:"blame"` // kernel, build, usage, infrastructure; empty for a good boot
+	Cause     *Cause         `json:"cause,omitempty"`
+	CPUs      []CPU          `json:"cpus"`
+	Tasks     []Task         `json:"tasks,omitempty"`
+	WhoWrote  []Write        `json:"who_wrote,omitempty"`
+	Warnings  []Warning      `json:"warnings"`
+	Log       []LogLine      `json:"log"`
+	LogAt     *uint64        `json:"log_at,omitempty"`       // seq of the record that reported what the boot is bad for, if it went on after that
+	Console   []string       `json:"console_tail,omitempty"` // its last lines, where the log in memory could not be read; what --run printed
+	Workload  *Workload      `json:"workload,omitempty"`
+	Checks    []Check        `json:"checks,omitempty"`    // commands that ran in the guest, in their order
+	Subtests  []Subtest      `json:"subtests,omitempty"`  // KTAP on the console or in the log, in its order
+	Initcalls []InitcallTime `json:"initcalls,omitempty"` // in the order in which they began
+	Kernel    Kernel         `json:"kernel"`
+	Machine   *Machine       `json:"machine,omitempty"`
+	Timeline  []Mark         `json:"timeline,omitempty"`
+	Timing    Timing         `json:"timing"`
+	Artifacts Artifacts      `json:"artifacts"`
+	Error     *Error         `json:"error,omitempty"`   // why there is no verdict on the kernel
+	Details   []string       `json:"details,omitempty"` // the lines under the summary: when, where, in what state
+	Notes     []string       `json:"notes,omitempty"`   // what the reader must know to trust the report: reduced, guessed, missing
 }
 
 // Cause is the innermost frame of the code at fault, inlined ones included; never the kernel's own reporting.
