@@ -190,9 +190,9 @@ func (b *boot) start(ctx context.Context) error {
 		var err error
 		b.kernel, err = kernel.Open(b.plan.Vmlinux)
 		if b.built.Key == "" {
-			b.built, _ = kernels.OpenBuild(b.plan.Vmlinux) // one of ours has its source
+			b.built = b.plan.known() // one of ours has its source
 		}
-		if err == nil && b.plan.Build != nil { // before a build there was no symbol to ask for
+		if err == nil && (b.plan.Build != nil || b.plan.built != nil) { // before a build there was no symbol to ask for
 			err = checkUntil(b.plan, b.kernel)
 		}
 		if err == nil {

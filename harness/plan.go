@@ -44,6 +44,8 @@ type Plan struct {
 
 	Out   string // artifact directory; empty: a new one in the user's state directory
 	Cache string // empty: the user's cache directory
+
+	built *kernels.Build // what Vmlinux is of, see [Build]; nil: not known
 }
 
 // Progress is told what Boot is doing. Every field may be nil.
