@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,7 +34,7 @@ func (b *boot) openArtifacts() error {
 		if err != nil {
 			return &blame.Error{Kind: blame.Infrastructure, Msg: "artifacts: " + err.Error(), Hint: "name a directory with --out", Err: err}
 		}
-		prune(filepath.Join(state, "boots"))
+		Prune(filepath.Join(state, "boots"), keptBoots-1)
 		dir = filepath.Join(state, "boots", fmt.Sprintf("%s-%d", time.Now().Format("20060102-150405.000"), os.Getpid()))
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -58,15 +59,16 @@ func (b *boot) dropArtifacts() error {
 // keptBoots is how many boots without a directory of their own (Plan.Out) are kept: about 1 GB if all died.
 const keptBoots = 50
 
-// prune removes the oldest boots of a state directory. Their names begin with the time, so the order is theirs. What
-// cannot be removed stays.
-func prune(boots string) {
-	entries, err := os.ReadDir(boots) // sorted by name
+// Prune removes all but the newest directories of runs from a directory. Their names begin with the time, so the order is
+// theirs; what does not begin with a digit is none. What cannot be removed stays.
+func Prune(dir string, keep int) {
+	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
 		return
 	}
-	for _, e := range entries[:max(0, len(entries)-keptBoots+1)] {
-		_ = os.RemoveAll(filepath.Join(boots, e.Name()))
+	runs := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() || e.Name()[0] < '0' || e.Name()[0] > '9' })
+	for _, e := range runs[:max(0, len(runs)-keep)] {
+		_ = os.RemoveAll(filepath.Join(dir, e.Name()))
 	}
 }
 

@@ -14,10 +14,16 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	prune(dir)
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != keptBoots-1 || entries[0].Name() != "20260101-000011.000-1" {
-		t.Errorf("%d left, the first %s, %v", len(entries), entries[0].Name(), err)
+	if err := os.WriteFile(filepath.Join(dir, "20250101-file"), nil, 0o644); err != nil {
+		t.Fatal(err)
 	}
-	prune(filepath.Join(dir, "not there"))
+	if err := os.Mkdir(filepath.Join(dir, "durations"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	Prune(dir, keptBoots-1)
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != keptBoots+1 || entries[1].Name() != "20260101-000011.000-1" || entries[keptBoots].Name() != "durations" {
+		t.Errorf("%d left, the first %s, %v", len(entries), entries[1].Name(), err)
+	}
+	Prune(filepath.Join(dir, "not there"), 0)
 }

@@ -311,7 +311,7 @@ func (s *session) search(ctx context.Context) (verdict.Bisect, error) {
 		if n := s.source.Dirty(ctx); n > 0 && s.listener.Say != nil {
 			s.listener.Say(fmt.Sprintf("%s has %d changed files: they are not part of any commit, and are left out", s.req.Tree, n))
 		}
-		jobs := affordable(s.req.Jobs, s.req.Plan.Memory, availableMemory())
+		jobs := affordable(s.req.Jobs, s.req.Plan.Memory, harness.AvailableMemory())
 		if jobs < s.req.Jobs && s.listener.Say != nil {
 			s.listener.Say(fmt.Sprintf("--jobs %d: there is memory for %d guests of %d MiB", s.req.Jobs, jobs, s.req.Plan.Memory>>20))
 		}

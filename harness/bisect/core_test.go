@@ -121,7 +121,4 @@ func TestAffordable(t *testing.T) {
 			t.Errorf("%d guests of %d in %d: %d, want %d", c.jobs, c.memory, c.available, got, c.want)
 		}
 	}
-	if availableMemory() == 0 {
-		t.Error("this machine does not say what memory it has")
-	}
 }
