@@ -367,6 +367,7 @@ func (s *Scene) warnings(e *Evidence) []verdict.Warning {
 			w.Summary = "WARN in " + place(&c.Frames[f.Frame])
 			w.Frames = c.Frames[f.Frame:]
 		}
+		w.Signature = warnSignature(c, e.Kernel, w.Frames)
 		out = append(out, w)
 	}
 	if len(out) > 0 {
@@ -378,10 +379,22 @@ func (s *Scene) warnings(e *Evidence) []verdict.Warning {
 			continue
 		}
 		w := verdict.Warning{Summary: r.Text, Frames: r.Chain.Frames}
+		frames := w.Frames
 		if at := first(&r.Chain, reporting); at >= 0 {
 			w.Summary = "WARN in " + place(&r.Chain.Frames[at])
+			frames = frames[at:]
 		}
+		w.Signature = warnSignature(&r.Chain, e.Kernel, frames)
 		out = append(out, w)
 	}
 	return out
+}
+
+// warnSignature is the signature that a WARN would give to a boot, were warn among FailOn; frames begin at its own function.
+func warnSignature(c *Chain, k KernelState, frames []verdict.Frame) string {
+	if c.moment != nil {
+		k = c.moment.Kernel
+	}
+	at, _ := stage(c, k)
+	return verdict.Sign(verdict.Warn, at, frames)
 }

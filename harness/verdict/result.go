@@ -240,6 +240,8 @@ type Writer struct {
 type Warning struct {
 	Summary string  `json:"summary"`
 	Frames  []Frame `json:"frames"`
+	// Signature is what it would be the death of a boot by, see [Sign].
+	Signature string `json:"signature,omitempty"`
 }
 
 // LogLine is one printk record, cleaned of control characters.
