@@ -1,0 +1,65 @@
+package smoke
+
+import (
+	"strings"
+	"time"
+
+	"kcatch/harness/verdict"
+)
+
+// dateForm is how an entry of the allow list writes its last day.
+const dateForm = time.DateOnly
+
+// holding splits an allow list into the entries that hold on the day of now, and those that have expired. The last day belongs to an
+// entry. One whose date cannot be read has expired: it must not let anything pass.
+func holding(list []verdict.Allow, now time.Time) (hold, expired []verdict.Allow) {
+	today := now.Format(dateForm)
+	for _, e := range list {
+		if day, err := time.Parse(dateForm, e.Expires); err != nil || today > day.Format(dateForm) {
+			expired = append(expired, e)
+			continue
+		}
+		hold = append(hold, e)
+	}
+	return hold, expired
+}
+
+// allowedBy is the entry that lets a bad boot pass; nil when none does. Where WARNs made it bad, every one of them must be allowed.
+func allowedBy(cell string, r *verdict.Result, list []verdict.Allow) *verdict.Allow {
+	by := allowing(cell, r.Signature, list)
+	if by == nil || r.Class != verdict.Warn {
+		return by
+	}
+	for i := range r.Warnings {
+		if s := r.Warnings[i].Signature; s != "" && allowing(cell, s, list) == nil {
+			return nil
+		}
+	}
+	return by
+}
+
+// allowing is the first entry for a signature.
+func allowing(cell, signature string, list []verdict.Allow) *verdict.Allow {
+	for i := range list {
+		if e := &list[i]; signature != "" && like(e.Signature, signature) && (e.Cells == "" || like(e.Cells, cell)) {
+			return e
+		}
+	}
+	return nil
+}
+
+// like reports whether s is what pattern says, in which each * stands for any run of characters, slashes and none included.
+func like(pattern, s string) bool {
+	first, rest, star := strings.Cut(pattern, "*")
+	s, ok := strings.CutPrefix(s, first)
+	if !ok || !star {
+		return ok && s == ""
+	}
+	parts := strings.Split(rest, "*")
+	for _, part := range parts[:len(parts)-1] { // the first place is the best one: it leaves most
+		if _, s, ok = strings.Cut(s, part); !ok {
+			return false
+		}
+	}
+	return strings.HasSuffix(s, parts[len(parts)-1])
+}
