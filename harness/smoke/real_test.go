@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"kcatch/harness"
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
+	"kcatch/internal/blame"
 	"kcatch/internal/fixtures"
 )
 
@@ -81,4 +83,52 @@ func TestRealBoots(t *testing.T) {
 	if err != nil || len(known.deaths) != 1 || known.novelty("seed/q35", out.Cells[2].Result.Signature) != noveltyKnown {
 		t.Errorf("baseline %+v, %v", known, err)
 	}
+}
+
+// TestInterruptedRealBoots: an interrupt ends every QEMU, and what is left says so.
+func TestInterruptedRealBoots(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	req := Request{Jobs: 2, Out: t.TempDir(), Cells: []Cell{
+		fixtureCell(t, "a", fixtures.Good61), fixtureCell(t, "b", fixtures.Good61), fixtureCell(t, "c", fixtures.Good61),
+	}}
+	for i := range req.Cells {
+		req.Cells[i].Plan.Run = "sleep 60"
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	alive := 0
+	go func() {
+		defer cancel()
+		for deadline := time.Now().Add(time.Minute); alive != 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			alive = machines(t, req.Out)
+		}
+	}()
+	out, err := Run(ctx, req, Listener{})
+	if blame.Of(err) != blame.Interrupted || out.NotRun != 3 || out.Error == nil {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if alive != 2 { // else the next check is none
+		t.Errorf("%d QEMUs ran before the interrupt, want 2", alive)
+	}
+	if n := machines(t, req.Out); n != 0 {
+		t.Errorf("%d QEMUs are left", n)
+	}
+	if _, err := readBaseline(filepath.Join(req.Out, ResultName)); err != nil {
+		t.Error(err)
+	}
+}
+
+// machines counts the processes whose command line names a directory: QEMU's log of exceptions is in it.
+func machines(t *testing.T, dir string) (n int) {
+	t.Helper()
+	list, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Error(err)
+	}
+	for _, p := range list {
+		if data, err := os.ReadFile(p); err == nil && bytes.Contains(data, []byte(dir+"/")) {
+			n++
+		}
+	}
+	return n
 }
