@@ -108,7 +108,7 @@ func diskError(op string, err error) error {
 // complete fills in what the boot as a whole knows.
 func (b *boot) complete(r *verdict.Result, after time.Duration) {
 	r.Timing.Build, r.Timing.Boot = b.buildTime.Seconds(), after.Seconds()
-	r.Machine = &verdict.Machine{Name: b.plan.Machine, Accel: b.accel.String(), Memory: b.plan.Memory, CPUs: b.plan.CPUs}
+	r.Machine = &verdict.Machine{Name: b.plan.Machine, Accel: b.accel.String(), Memory: b.plan.Memory, CPUs: b.plan.CPUs, CPU: b.plan.CPU}
 	r.Kernel.Release = b.built.Release
 	if b.kernel != nil {
 		r.Kernel.Release, r.Kernel.BuildID = b.kernel.Release(), b.kernel.BuildID()

@@ -241,12 +241,14 @@ func TestKVMIsTriedOutWithTheUsersCPU(t *testing.T) {
 	for _, tc := range []struct {
 		accel string
 		args  string
+		cpu   string
 		want  string
 	}{
-		{"auto", "", ""}, {"auto", "-device edu", ""}, {"auto", "-cpu max -device edu", "max"}, {"auto", "--cpu max -cpu host,pmu=off", "host,pmu=off"},
-		{"auto", "-cpu", ""}, {"kvm", "-cpu max", ""},
+		{"auto", "", "", ""}, {"auto", "-device edu", "", ""}, {"auto", "-cpu max -device edu", "", "max"},
+		{"auto", "--cpu max -cpu host,pmu=off", "", "host,pmu=off"}, {"auto", "-cpu", "", ""}, {"kvm", "-cpu max", "", ""},
+		{"auto", "", "Nehalem", "Nehalem"}, {"auto", "-cpu max", "Nehalem", "max"}, {"kvm", "", "Nehalem", ""}, // QEMU takes the last one
 	} {
-		b := boot{plan: Plan{Accel: tc.accel, QEMUArg: strings.Fields(tc.args), Cache: t.TempDir()}}
+		b := boot{plan: Plan{Accel: tc.accel, CPU: tc.cpu, QEMUArg: strings.Fields(tc.args), Cache: t.TempDir()}}
 		c, err := b.chooser()
 		if got := c.(machine.Chooser).CPUModel; got != tc.want || err != nil {
 			t.Errorf("%s, %q: model %q, %v; want %q", tc.accel, tc.args, got, err, tc.want)

@@ -29,6 +29,7 @@ type Plan struct {
 	Machine string // q35, pc, microvm
 	Memory  uint64 // bytes
 	CPUs    int
+	CPU     string // QEMU's -cpu; empty: machine.DefaultCPU of the accelerator
 	Accel   string // auto, tcg, kvm
 	QEMU    string // binary; empty: qemu-system-x86_64 from PATH
 	QEMUArg []string

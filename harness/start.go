@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -31,7 +32,7 @@ func (b *boot) spec() machine.Spec {
 		kernel = b.plan.Vmlinux // by PVH
 	}
 	spec := machine.Spec{
-		QEMU: b.plan.QEMU, Machine: b.plan.Machine, Memory: b.plan.Memory, CPUs: b.plan.CPUs, Accel: b.accel,
+		QEMU: b.plan.QEMU, Machine: b.plan.Machine, Memory: b.plan.Memory, CPUs: b.plan.CPUs, CPUModel: b.plan.CPU, Accel: b.accel,
 		Kernel: kernel, Initrd: b.initrd, Append: commandLine(b.plan), Extra: b.plan.QEMUArg,
 	}
 	if b.exact != nil {
@@ -84,7 +85,7 @@ func (b *boot) chooser() (accelerators, error) {
 	cache, err := b.cacheDir()
 	c := machine.Chooser{QEMU: b.plan.QEMU, Cache: cache}
 	if machine.Accel(b.plan.Accel) != machine.KVM { // where a model that there is not is the user's mistake
-		c.CPUModel = cpuModel(b.plan.QEMUArg)
+		c.CPUModel = cmp.Or(cpuModel(b.plan.QEMUArg), b.plan.CPU)
 	}
 	return c, err
 }
@@ -116,6 +117,9 @@ func (b *boot) machineNote() string {
 	vcpus := fmt.Sprintf("%d vCPUs", b.plan.CPUs)
 	if b.plan.CPUs == 1 {
 		vcpus = "1 vCPU"
+	}
+	if b.plan.CPU != "" {
+		vcpus += " (" + b.plan.CPU + ")"
 	}
 	return fmt.Sprintf("%s, %dM, %s, %s", b.plan.Machine, b.plan.Memory>>20, vcpus, b.accel)
 }

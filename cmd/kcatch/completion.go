@@ -84,6 +84,7 @@ func completeBoot(cmd *cobra.Command) {
 		{"memory", []string{"256M", "512M", "1G", "2G"}, wordsOnly},
 		{"smp", []string{"1", "2", "4"}, wordsOnly},
 		{"machine", []string{"q35", "pc", "microvm"}, wordsOnly},
+		{"cpu", []string{"max", "qemu64", "Nehalem", "Skylake-Server", "host"}, wordsOnly},
 		{"accel", []string{"auto", "tcg", "kvm"}, wordsOnly},
 		{"until", []string{"init", "console", "start_kernel"}, wordsOnly},
 		{"timeout", []string{"30s", "120s", "10m"}, wordsOnly},

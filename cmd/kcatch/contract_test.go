@@ -48,7 +48,9 @@ func TestResultContract(t *testing.T) {
 		}},
 		{"dead, and who wrote", boot(fixtures.Seed61, "--accel", "tcg", "--who-wrote", "auto"), 1, "bad", map[string]string{"class": `"early-exception"`}},
 		{"dead without a vmlinux", func(t testing.TB) []string { return []string{"--kernel", fixtures.Find(t, fixtures.Seed61).BzImage} }, 1, "bad", nil},
-		{"good", boot(fixtures.Good61, "--until", "console"), 0, "good", map[string]string{"class": `"ok"`, "blame": `""`}},
+		{"good", boot(fixtures.Good61, "--until", "console", "--accel", "tcg", "--cpu", "Nehalem"), 0, "good", map[string]string{
+			"class": `"ok"`, "blame": `""`, "machine.cpu": `"Nehalem"`,
+		}},
 		{"refused", func(testing.TB) []string { return []string{"--kernel", text} }, 129, "skip", map[string]string{"blame": `"usage"`, "class": `""`}},
 		{"no qemu", boot(fixtures.Seed61, "--qemu", "no-such-qemu"), 131, "skip", map[string]string{"blame": `"infrastructure"`}},
 	} {

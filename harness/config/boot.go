@@ -22,6 +22,7 @@ type Boot struct {
 	Memory  uint64 // bytes, a multiple of 1 MiB
 	SMP     int    // vCPUs, 1 to 255
 	Machine string // QEMU's name, with its options
+	CPU     string // QEMU's -cpu, with its options; empty for the accelerator's default
 	Accel   string // auto, tcg, kvm
 	QEMU    string // a path or a name in PATH; empty for qemu-system-x86_64
 	QEMUArg []string
@@ -111,6 +112,8 @@ func bootKeys() []key {
 			put: func(b *Boot, v []string, _ input) (err error) { b.SMP, err = number(v[0], 1, 255); return err }},
 		{name: "machine", def: []string{"q35"}, usage: "QEMU's `NAME` of the machine: q35, pc, microvm",
 			put: func(b *Boot, v []string, _ input) error { b.Machine = v[0]; return notEmpty(v[0]) }},
+		{name: "cpu", usage: "QEMU's `MODEL` of the CPU, like max or Skylake-Server; default: all that TCG can do, the host's under KVM",
+			put: func(b *Boot, v []string, _ input) error { b.CPU = v[0]; return notEmpty(v[0]) }},
 		{name: "accel", def: []string{"auto"}, usage: "run the guest by auto, tcg or kvm (`HOW`); auto tries KVM out first",
 			put: func(b *Boot, v []string, _ input) error { b.Accel = v[0]; return oneOf(v[0], "auto", "tcg", "kvm") }},
 		{name: "qemu", usage: "the QEMU to use: a `PATH` or a name; default: qemu-system-x86_64",

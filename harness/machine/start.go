@@ -233,7 +233,7 @@ func theKernel(s Spec) string  { return s.Kernel }
 var refusals = []refusal{
 	{"-action: invalid option", blame.Infrastructure, installHint, nil},
 	{"unsupported machine type", blame.Usage, "--machine q35, pc or microvm", theMachine},
-	{"unable to find CPU model", blame.Usage, "", nil},
+	{"unable to find CPU model", blame.Usage, "qemu-system-x86_64 -cpu help lists them", nil},
 	{"could not open kernel file", blame.Usage, "", nil},
 	{"could not load kernel", blame.Usage, "", nil},
 	{"could not load PVH", blame.Usage, "", nil},

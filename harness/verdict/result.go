@@ -284,6 +284,7 @@ type Machine struct {
 	Accel  string `json:"accel"`
 	Memory uint64 `json:"memory"` // bytes
 	CPUs   int    `json:"cpus"`
+	CPU    string `json:"cpu,omitempty"` // the model that was asked for; "" for the accelerator's default
 }
 
 // Mark is a stage seen from outside, with the time since QEMU was let go.
