@@ -50,8 +50,9 @@ const ramFD = 3
 //
 // microvm (QEMU 7.2, hw/i386/microvm.c) under TCG: with acpi=on the kernel finds a hardware-reduced platform, uses no
 // PIT, has no other clock to calibrate against and waits for the first tick for ever ("tsc: Unable to calibrate against
-// PIT", then calibrate_delay; seen with Debian's 6.1). acpi=off gives it the PIT; there is then one CPU and no power-off,
-// only resets. KVM has a paravirtual clock, so ACPI can stay. auto-kernel-cmdline would add virtio-mmio devices to the
+// PIT", then calibrate_delay; seen with Debian's 6.1). acpi=off gives it the PIT; there is then no power-off,
+// only resets, and the CPUs are in QEMU's MP table alone: 6.1 and 6.12 with CONFIG_X86_MPPARSE bring up two of two, Debian's
+// cloud kernel, which is without, sees one ("smpboot: SMP disabled"). KVM has a paravirtual clock, so ACPI can stay. auto-kernel-cmdline would add virtio-mmio devices to the
 // command line, which is the user's.
 const (
 	microvmTCG = ",acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=off"
