@@ -98,6 +98,18 @@ func (m matrix) lines(style Style, width, least int, cell func(i int) string, pa
 	return out
 }
 
+// narrowest is the width of a block with the widest column alone.
+func (m matrix) narrowest(least int) int {
+	label, column := 0, least
+	for _, r := range m.rows {
+		label = max(label, len([]rune(Clean(r, 0))))
+	}
+	for _, c := range m.columns {
+		column = max(column, len([]rune(Clean(c, 0))))
+	}
+	return label + 2 + column
+}
+
 // mark is a cell that is done in a few letters: what is not good stands out without colours too.
 func mark(s verdict.CellStatus, seconds float64, booted bool) string {
 	word := map[verdict.CellStatus]string{verdict.CellPass: "pass", verdict.CellFail: "FAIL", verdict.CellFlaky: "FLAKY",
