@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -27,7 +28,7 @@ type talk struct {
 	stage string
 	note  string
 	since time.Time
-	drawn bool
+	drawn []int // columns of each line that is drawn and will be drawn over; the cursor is at the end of the last
 	last  time.Time
 	tick  *time.Ticker // moves the line on a terminal; nil when none does
 }
@@ -164,24 +165,82 @@ func (t *talk) plain(text string) {
 func (t *talk) draw(text string) {
 	t.clear()
 	line := []rune("kcatch: " + report.Clean(text, 0))
-	fmt.Fprint(t.w, string(line[:min(len(line), t.width()-1)]))
-	t.drawn = true
+	line = line[:min(len(line), t.width()-1)]
+	fmt.Fprint(t.w, string(line))
+	t.drawn = []int{len(line)}
+}
+
+// show draws lines in the place of those that it drew before, in one write, so that nothing flickers. They may hold colours. That the
+// terminal does not wrap (DECAWM, ECMA-48's and xterm's "?7") while they are drawn keeps each one line, also when it is narrower now or
+// a character wider than it was counted.
+func (t *talk) show(lines []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b bytes.Buffer
+	b.WriteString("\x1b[?7l" + home(t.drawn, t.width()))
+	t.drawn = t.drawn[:0]
+	for i, l := range lines {
+		if i > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString(l + "\x1b[K")
+		t.drawn = append(t.drawn, columns(l))
+	}
+	b.WriteString("\x1b[J\x1b[?7h")
+	_, _ = t.w.Write(b.Bytes()) // nobody looks at a terminal that is gone
 }
 
 func (t *talk) width() int {
+	w, _ := t.size()
+	return w
+}
+
+// size is the terminal's as it is now, in columns and lines.
+func (t *talk) size() (width, height int) {
 	if f, ok := t.w.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
-			return w
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 20 && h > 0 {
+			return w, h
 		}
 	}
-	return 80
+	return 80, 24
 }
 
 func (t *talk) clear() {
-	if t.drawn {
-		fmt.Fprint(t.w, "\r\x1b[K")
-		t.drawn = false
+	if len(t.drawn) > 0 {
+		fmt.Fprint(t.w, home(t.drawn, t.width())+"\x1b[K")
+		if len(t.drawn) > 1 {
+			fmt.Fprint(t.w, "\x1b[J")
+		}
+		t.drawn = nil
 	}
+}
+
+// home takes the cursor from the end of lines that were drawn to the begin of the first. A terminal that became narrower since has wrapped
+// those that it has no room for.
+func home(drawn []int, width int) string {
+	up := -1
+	for _, n := range drawn {
+		up += max(1, (n+width-1)/width)
+	}
+	if up > 0 {
+		return fmt.Sprintf("\r\x1b[%dA", up)
+	}
+	return "\r"
+}
+
+// columns is how wide a line is on the screen: its colours take no room.
+func columns(line string) int {
+	n := 0
+	for rest := line; rest != ""; {
+		if i := strings.IndexByte(rest, 'm'); strings.HasPrefix(rest, "\x1b[") && i > 0 {
+			rest = rest[i+1:]
+			continue
+		}
+		_, size := utf8.DecodeRuneInString(rest)
+		rest = rest[size:]
+		n++
+	}
+	return n
 }
 
 func short(d time.Duration) string {

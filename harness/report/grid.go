@@ -137,7 +137,7 @@ func (g *Grid) Lines(now float64, style Style, width, height int) []string {
 	var builds []string
 	for i := range g.Builds {
 		if b := &g.Builds[i]; !b.Over {
-			builds = append(builds, fitted("build  "+b.text(now), width))
+			builds = append(builds, fitted("build  "+b.Line(now), width))
 		}
 	}
 	wrong := g.wrong(style, width)
@@ -212,8 +212,8 @@ func (g *Grid) head(now float64, style Style, width int) string {
 	return fitted(text, width)
 }
 
-// text is a build in a line: kernel, stage, how much of it, how long.
-func (b *GridBuild) text(now float64) string {
+// Line is a build in a line: kernel, stage, how much of it, how long.
+func (b *GridBuild) Line(now float64) string {
 	parts := []string{Clean(b.Kernel, 40), Clean(b.Stage, 40)}
 	if b.Total > 0 {
 		parts = append(parts, fmt.Sprintf("%d/%d", b.Done, b.Total))

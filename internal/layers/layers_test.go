@@ -37,6 +37,7 @@ var adapters = map[string][]string{
 	"github.com/ulikunitz/xz":          {"kcatch/kernels", "kcatch/internal/ko"},
 	"github.com/pierrec/lz4/v4":        {"kcatch/kernels"},
 	"github.com/rogpeppe/go-internal":  {"kcatch/cmd/kcatch"},
+	"github.com/creack/pty":            {"kcatch/cmd/kcatch"},
 	"golang.org/x/sys":                 {"kcatch/gdb/vmlinux", "kcatch/gdb/guest", "kcatch/kernels", "kcatch/harness/machine"},
 	"golang.org/x/sync":                {"kcatch/kernels", "kcatch/harness"},
 	"go.yaml.in/yaml/v3":               {"kcatch/harness/config"},
