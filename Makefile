@@ -7,7 +7,7 @@ GO     ?= go
 KCATCH := bin/kcatch
 PREFIX ?= /usr/local
 
-.PHONY: all build boot test check fixtures deps test-deps bench bisect campaign matrix faults fuzz install clean
+.PHONY: all build boot test check fixtures deps test-deps bench bisect campaign matrix faults smoke fuzz install clean
 
 all: build
 
@@ -40,6 +40,7 @@ check:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these"; exit 1; }
 	@$(GO) vet ./...
 	@$(GO) tool staticcheck ./...
+	@$(GO) tool actionlint -shellcheck= -pyflakes= .github/workflows/*.yml docs/ci/github.yml
 
 test: check fixtures
 	@$(GO) test -race -timeout 30m ./...
@@ -47,6 +48,10 @@ test: check fixtures
 # The whole fault corpus: some 150 boots, of which the hangs take 50 s each. ARGS="--only 'early-*'" takes a part.
 faults: fixtures build
 	@$(KCATCH) faults $(ARGS)
+
+# Our own matrix: kernels that must live, and one that must die of its assertion. ARGS="--only 'debian-6.1/*'" takes a part.
+smoke: fixtures build
+	@KCATCH_FIXTURES="$${XDG_CACHE_HOME:-$$HOME/.cache}/kcatch/fixtures" $(KCATCH) smoke --profile configs/profiles/ci.yaml $(ARGS)
 
 # A bisection over real commits and real builds, some ten minutes. ARGS="-dir DIR" keeps what it built.
 bisect: fixtures
