@@ -48,44 +48,8 @@ func likelihood(died, lived int) float64 {
 
 // Believe weighs all trials, and those of before (a trial that is under way) with them.
 func (s *Search) Believe(before ...Trial) Belief {
-	b := Belief{search: s, odds: make([]float64, s.Graph.Len()), died: s.EndDied}
-	told := map[int]Trial{}
-	var order []int
-	for _, t := range append(append([]Trial(nil), s.Trials...), before...) {
-		if _, twice := told[t.Node]; !twice {
-			order = append(order, t.Node)
-		}
-		told[t.Node] = t
-	}
-	lived := make([]int, s.Graph.Len()) // A(c), without the end's
-	impossible := make([]bool, s.Graph.Len())
-	all := s.EndSurvived
-	for _, n := range order {
-		t := told[n]
-		if t.Died+t.Lived == 0 && t.Same == None {
-			continue
-		}
-		with := s.Graph.Ancestors(n) // as the culprit, these make n new
-		if t.Same != None {
-			twin := make(Set, s.Graph.Len())
-			if t.Same != OldEnd {
-				twin = s.Graph.Ancestors(t.Same)
-			}
-			for c, has := range twin {
-				impossible[c] = impossible[c] || has != with[c]
-			}
-			continue
-		}
-		b.died += t.Died
-		all += t.Lived
-		for c := range lived {
-			if dies := with[c] != s.Fixed; dies {
-				lived[c] += t.Lived
-			} else if t.Died > 0 {
-				impossible[c] = true
-			}
-		}
-	}
+	e := s.weighed(before)
+	b := Belief{search: s, odds: make([]float64, s.Graph.Len()), died: s.EndDied + e.died}
 	// Numbers like 0.05^200 are no trouble: only ratios count, and the largest is found first.
 	cache := map[int]float64{}
 	like := func(lived int) float64 {
@@ -96,19 +60,19 @@ func (s *Search) Believe(before ...Trial) Belief {
 		}
 		return v
 	}
-	top := s.Graph.Ancestors(s.Top)
+	top := s.ancestors(s.Top)
 	n, total := 0, 0.0
 	for c := range b.odds {
-		if !top[c] || !s.Counted(c) {
+		if !top.has(c) || !s.Counted(c) {
 			continue
 		}
 		n++
-		if !impossible[c] {
-			b.odds[c] = like(s.EndSurvived + lived[c])
+		if !e.impossible.has(c) {
+			b.odds[c] = like(s.EndSurvived + int(e.lived[c]))
 			total += b.odds[c]
 		}
 	}
-	b.Early = early * float64(n) / (1 - early) * like(all+s.EndLived)
+	b.Early = early * float64(n) / (1 - early) * like(s.EndSurvived+e.all+s.EndLived)
 	total += b.Early
 	if total > 0 {
 		for c := range b.odds {
@@ -125,9 +89,10 @@ func (b Belief) Culprit(node int) float64 { return b.odds[node] }
 // Dies is the probability that a commit dies, in some boots at least.
 func (b Belief) Dies(node int) float64 {
 	sum := b.Early
-	for c, with := range b.search.Graph.Ancestors(node) {
-		if with != b.search.Fixed {
-			sum += b.odds[c]
+	with := b.search.ancestors(node)
+	for c, odds := range b.odds {
+		if with.has(c) != b.search.Fixed {
+			sum += odds
 		}
 	}
 	return sum

@@ -2,6 +2,7 @@ package bisect
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -121,4 +122,120 @@ func TestAffordable(t *testing.T) {
 			t.Errorf("%d guests of %d in %d: %d, want %d", c.jobs, c.memory, c.available, got, c.want)
 		}
 	}
+}
+
+// The oracle is the definition: the members of among that count, among a commit's ancestors.
+func TestWeightsByDefinition(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		g := randomGraph(r, 30+r.IntN(200))
+		if seed%2 == 1 {
+			g = graphFrom(kernelCommits(r, 30+r.IntN(400)))
+		}
+		among := g.Ancestors(g.Len() - 1 - r.IntN(3)) // what a search leaves: the ancestors of one without those of others
+		for range r.IntN(3) {
+			for n, in := range g.Ancestors(r.IntN(g.Len())) {
+				among[n] = among[n] && !in
+			}
+		}
+		counted := make(Set, g.Len())
+		for n := range counted {
+			counted[n] = r.IntN(4) > 0
+		}
+		weight := weigh(g, among, func(n int) bool { return counted[n] })
+		for n, in := range among {
+			want := 0
+			if in {
+				for m, before := range g.Ancestors(n) {
+					if before && among[m] && counted[m] {
+						want++
+					}
+				}
+			}
+			if weight[n] != want {
+				t.Fatalf("seed %d: commit %d of %d weighs %d, want %d", seed, n, g.Len(), weight[n], want)
+			}
+		}
+	}
+}
+
+// What is kept of the trials is what counting them all anew gives, also where a commit has a second trial or another one's image.
+func TestEvidenceIsTheSame(t *testing.T) {
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 13))
+		g := randomGraph(r, 80)
+		kept := &Search{Graph: g, Top: g.Len() - 1, Fixed: seed%2 == 1, EndDied: 3, EndSurvived: int(seed % 3)}
+		trial := func() Trial {
+			t := Trial{Node: r.IntN(g.Len()), Outcome: Lives, Lived: r.IntN(5), Same: None}
+			switch r.IntN(6) {
+			case 0:
+				t.Outcome, t.Died = Dies, 1
+			case 1:
+				t.Outcome, t.Lived = Skipped, 0
+			case 2:
+				t.Lived, t.Same = 0, []int{OldEnd, r.IntN(g.Len())}[r.IntN(2)]
+			}
+			return t
+		}
+		for i := range 60 {
+			if i == 40 { // another search in the same place
+				kept.Trials = slices.Clone(kept.Trials[20:])
+			}
+			kept.Trials = append(kept.Trials, trial())
+			var before []Trial
+			if r.IntN(2) == 0 {
+				before = []Trial{trial()}
+			}
+			got, want := kept.Believe(before...), byTheModel(kept, slices.Concat(kept.Trials, before))
+			for c := range want {
+				if math.Abs(got.odds[c]-want[c]) > 1e-12 {
+					t.Fatalf("seed %d: after %d trials and %v commit %d is the culprit with %v, want %v", seed, len(kept.Trials), before, c, got.odds[c], want[c])
+				}
+			}
+		}
+	}
+}
+
+// byTheModel is the probability of each commit to be the culprit, as the comment of Belief has it, from nothing.
+func byTheModel(s *Search, trials []Trial) []float64 {
+	last := map[int]Trial{}
+	for _, t := range trials {
+		last[t.Node] = t
+	}
+	isNew := func(n, culprit int) bool { return n >= 0 && s.Graph.Ancestors(n)[culprit] }
+	died, all := s.EndDied, s.EndSurvived+s.EndLived
+	for _, t := range last {
+		if t.Same == None {
+			died += t.Died
+			all += t.Lived
+		}
+	}
+	odds, total, n := make([]float64, s.Graph.Len()), 0.0, 0
+	for c, in := range s.Graph.Ancestors(s.Top) {
+		if !in {
+			continue
+		}
+		n++
+		lived, possible := s.EndSurvived, true
+		for _, t := range last {
+			dies := isNew(t.Node, c) != s.Fixed
+			switch {
+			case t.Same != None:
+				possible = possible && isNew(t.Node, c) == isNew(t.Same, c)
+			case dies:
+				lived += t.Lived
+			default:
+				possible = possible && t.Died == 0
+			}
+		}
+		if possible {
+			odds[c] = likelihood(died, lived)
+			total += odds[c]
+		}
+	}
+	total += early * float64(n) / (1 - early) * likelihood(died, all)
+	for c := range odds {
+		odds[c] /= total
+	}
+	return odds
 }

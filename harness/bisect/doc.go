@@ -3,8 +3,11 @@
 // The pure core takes values and gives values:
 //
 //	graph.go     the commits between the two ends, as git's rev-list lists them
+//	ancestry.go  which commits are before another
+//	strand.go    how many: commits in a row are one
 //	midpoint.go  which commit halves what is left, as "git bisect" weighs it
 //	state.go     trials in their order -> the commits that may still be the culprit
+//	evidence.go  trials -> sums of boots, for each commit as the culprit
 //	belief.go    how sure that is: deaths that strike in some boots only are weighed, not counted
 //	faces.go     is this death the one that is looked for, or a decoy
 //	reads.go     which commits cannot change the kernel that is built

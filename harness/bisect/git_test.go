@@ -168,19 +168,4 @@ func TestFixed(t *testing.T) {
 }
 
 // randomGraph is a graph without a repository.
-func randomGraph(r *rand.Rand, n int) *Graph {
-	var b strings.Builder
-	list := randomCommits(r, n)
-	for i := n - 1; i >= 0; i-- {
-		fmt.Fprintf(&b, "c%d", i)
-		for _, p := range list[i].parents {
-			fmt.Fprintf(&b, " c%d", p)
-		}
-		b.WriteByte('\n')
-	}
-	g, err := ParseGraph(b.String(), false)
-	if err != nil {
-		panic(err)
-	}
-	return g
-}
+func randomGraph(r *rand.Rand, n int) *Graph { return graphFrom(randomCommits(r, n)) }

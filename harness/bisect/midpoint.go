@@ -1,44 +1,21 @@
 package bisect
 
 // weigh says of each commit of among how many counted ones it has at or below it, itself included: what is left when it
-// turns out to be new. Where there is one parent that is the parent's weight and its own; a merge is counted out, because
-// the two sides share ancestors (bisect.c, count_distance). among holds every path between two of its members.
+// turns out to be new. Where there is one parent that is the parent's weight and its own; below a merge everything is counted once,
+// because the two sides share ancestors (bisect.c, count_distance, walks it for each merge). among holds every path between two of its members.
+//
+// Of n commits in m strands (of a kernel's history, one commit in six begins one) it takes n + m*m/128 steps.
 func weigh(g *Graph, among Set, counted func(int) bool) []int {
 	weight := make([]int, g.Len())
-	seen := make([]int, g.Len()) // the merge that was last here
-	var queue []int
-	for n := range weight {
+	s := strandsOf(g, among, counted)
+	for n := g.Len() - 1; n >= 0; n-- { // the last of a strand has all of it
 		if !among[n] {
 			continue
 		}
-		parent, parents := 0, 0
-		for _, p := range g.Parents[n] {
-			if among[p] {
-				parent = p
-				parents++
-			}
-		}
+		r := &s.list[s.of[n]]
+		weight[n] = r.below
 		if counted(n) {
-			weight[n] = 1
-		}
-		switch {
-		case parents == 1:
-			weight[n] += weight[parent]
-		case parents > 1:
-			queue = append(queue[:0], n)
-			for len(queue) > 0 {
-				at := queue[len(queue)-1]
-				queue = queue[:len(queue)-1]
-				for _, p := range g.Parents[at] {
-					if among[p] && seen[p] != n {
-						seen[p] = n
-						if counted(p) {
-							weight[n]++
-						}
-						queue = append(queue, p)
-					}
-				}
-			}
+			r.below--
 		}
 	}
 	return weight

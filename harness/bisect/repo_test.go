@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -133,4 +134,62 @@ func gitMayFail(dir string, args ...string) string {
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C")
 	out, _ := cmd.CombinedOutput() // "git bisect run" ends with 2 when only skipped commits are left
 	return string(out)
+}
+
+// kernelCommits is a history as a kernel's is: topic branches of some dozen commits that start at an older point of the main line, and
+// merges of them, a few of several at once.
+func kernelCommits(r *rand.Rand, n int) []commit {
+	list := []commit{{}}
+	main := []int{0} // the main line
+	var heads []int  // of topics
+	add := func(parents ...int) int {
+		list = append(list, commit{parents: parents})
+		return len(list) - 1
+	}
+	for len(list) < n-1 {
+		switch k := r.IntN(100); {
+		case k < 4 || len(heads) == 0:
+			heads = append(heads, main[max(0, len(main)-1-r.IntN(60))])
+		case k < 8:
+			parents := []int{main[len(main)-1]}
+			for len(heads) > 0 && (len(parents) == 1 || len(parents) < 8 && r.IntN(12) == 0) {
+				at := r.IntN(len(heads))
+				if !slices.Contains(parents, heads[at]) {
+					parents = append(parents, heads[at])
+				}
+				heads = slices.Delete(heads, at, at+1)
+			}
+			if len(parents) > 1 {
+				main = append(main, add(parents...))
+			}
+		case k < 12: // a topic merges another
+			if a, b := r.IntN(len(heads)), r.IntN(len(heads)); heads[a] != heads[b] {
+				heads[a] = add(heads[a], heads[b])
+			}
+		default:
+			at := r.IntN(len(heads))
+			heads[at] = add(heads[at])
+		}
+	}
+	heads = append(heads, main[len(main)-1])
+	slices.Sort(heads)
+	add(slices.Compact(heads)...)
+	return list
+}
+
+// graphFrom is the graph of commits that are in no repository.
+func graphFrom(list []commit) *Graph {
+	var b strings.Builder
+	for i := len(list) - 1; i >= 0; i-- {
+		fmt.Fprintf(&b, "c%d", i)
+		for _, p := range list[i].parents {
+			fmt.Fprintf(&b, " c%d", p)
+		}
+		b.WriteByte('\n')
+	}
+	g, err := ParseGraph(b.String(), false)
+	if err != nil {
+		panic(err)
+	}
+	return g
 }

@@ -244,7 +244,7 @@ func (r *Runner) try(ctx context.Context, nodes []int) error {
 
 // roleOf is why a commit is tried: for the first time in a search, or again.
 func (r *Runner) roleOf(n int) string {
-	if _, again := r.search.State().Told[n]; again {
+	if _, again := r.search.told(n); again {
 		return "again"
 	}
 	return ""
@@ -257,7 +257,7 @@ func (r *Runner) build(commit string) func(context.Context) (Kernel, error) {
 // trial boots a commit until it has died, or until the probability that it can is at most doubt; it must live least times in all.
 func (r *Runner) trial(ctx context.Context, n, least int, doubt float64) (Trial, tally, string, error) {
 	t := Trial{Node: n, Same: None}
-	if before, again := r.search.State().Told[n]; again {
+	if before, again := r.search.told(n); again {
 		t = before
 	}
 	again := t.Lived

@@ -172,3 +172,20 @@ func TestFlakyWithDecoy(t *testing.T) {
 		t.Errorf("right %d of 100, wrong %d", right, wrong)
 	}
 }
+
+// Twenty thousand commits with merges cost the search itself a moment, 0.1 s where it took minutes once; a boot takes longer.
+func TestLongHistory(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 7))
+	g := graphFrom(kernelCommits(r, 20000))
+	for _, rate := range []float64{1, 0.3} {
+		w := &world{graph: g, rate: rate, rand: r, culprit: 7777}
+		begin := time.Now()
+		out, err := w.runner().Run(context.Background())
+		if err != nil || out.Culprit != "c7777" {
+			t.Errorf("strikes in %v of the boots: %s, %v", rate, out.Culprit, err)
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("strikes in %v of the boots: %s of its own for %d boots", rate, took, len(w.order))
+		}
+	}
+}

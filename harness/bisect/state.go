@@ -1,6 +1,9 @@
 package bisect
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Outcome is what the boots of one commit say. The zero value says nothing yet.
 type Outcome string
@@ -43,6 +46,9 @@ type Search struct {
 	EndLived int
 	// EndDied and EndSurvived are the boots of the end that dies: they tell how often the death strikes.
 	EndDied, EndSurvived int
+
+	known    ancestry
+	evidence evidence // of Trials; see believed
 }
 
 // State is what the trials leave.
@@ -63,34 +69,42 @@ func (s *Search) isNew(o Outcome) bool { return (o == Dies) != s.Fixed }
 // Counted reports whether a commit can be the culprit.
 func (s *Search) Counted(n int) bool { return s.Inert == nil || !s.Inert[n] }
 
+// told is the last trial of a node.
+func (s *Search) told(n int) (t Trial, ok bool) {
+	for _, t := range slices.Backward(s.Trials) {
+		if t.Node == n {
+			return t, true
+		}
+	}
+	return Trial{}, false
+}
+
+// ancestors is a node and everything before it.
+func (s *Search) ancestors(n int) bitset { return s.known.of(s.Graph, n) }
+
 // State works out what is left. A death is certain, a commit that lived may have been lucky: where both cannot be, the death
 // counts.
 func (s *Search) State() State {
 	st := State{Told: map[int]Trial{}}
-	ancestors := map[int]Set{}
 	for _, t := range s.Trials {
 		st.Told[t.Node] = t
-		if ancestors[t.Node] == nil {
-			ancestors[t.Node] = s.Graph.Ancestors(t.Node)
+	}
+	nodes := slices.Sorted(maps.Keys(st.Told))
+	var dying []int
+	for _, n := range nodes {
+		if st.Told[n].Outcome == Dies {
+			dying = append(dying, n)
 		}
 	}
-	nodes := make([]int, 0, len(st.Told))
-	for n := range st.Told {
-		nodes = append(nodes, n)
-	}
-	slices.Sort(nodes)
 	doubted := func(n int) bool {
-		for _, m := range nodes {
-			if st.Told[m].Outcome != Dies {
-				continue
-			}
-			if !s.Fixed && ancestors[n][m] || s.Fixed && ancestors[m][n] {
+		for _, m := range dying {
+			if !s.Fixed && s.ancestors(n).has(m) || s.Fixed && s.ancestors(m).has(n) {
 				return true
 			}
 		}
 		return false
 	}
-	st.Left = s.Graph.Ancestors(s.Top)
+	left := slices.Clone(s.ancestors(s.Top))
 	for _, n := range nodes { // old ones take their ancestors away
 		t := st.Told[n]
 		if t.Outcome == Lives && doubted(n) {
@@ -100,10 +114,12 @@ func (s *Search) State() State {
 		if t.Outcome == Skipped || s.isNew(t.Outcome) {
 			continue
 		}
-		for m, before := range ancestors[n] {
-			if before {
-				st.Left[m] = false
-			}
+		left.remove(s.ancestors(n))
+	}
+	counted := newBitset(s.Graph.Len())
+	for n := range s.Graph.Len() {
+		if s.Counted(n) {
+			counted.add(n)
 		}
 	}
 	for _, n := range nodes { // new ones keep only theirs
@@ -111,18 +127,14 @@ func (s *Search) State() State {
 		if t.Outcome == Skipped || !s.isNew(t.Outcome) || slices.Contains(st.Doubted, n) {
 			continue
 		}
-		kept := make(Set, len(st.Left))
-		any := false
-		for m, in := range st.Left {
-			kept[m] = in && ancestors[n][m]
-			any = any || kept[m] && s.Counted(m)
-		}
-		if !any {
+		kept := left.and(s.ancestors(n))
+		if kept.and(counted).empty() {
 			st.Ignored = append(st.Ignored, n)
 			continue
 		}
-		st.Left = kept
+		left = kept
 	}
+	st.Left = left.set(s.Graph.Len())
 	return st
 }
 

@@ -81,7 +81,7 @@ const confirmBoots = 4
 // be so at the end that dies, and then each commit that lived once was called good too early. Seen in 2 of 1000 simulated runs.
 func (r *Runner) confirm(ctx context.Context, commit string) error {
 	node, inside := r.Graph.Find(commit)
-	told := r.search.State().Told[node]
+	told, _ := r.search.told(node)
 	if !inside || r.search.EndSurvived > 0 || node == r.search.Top || told.Outcome != Dies || told.Same != None || r.confirmed == commit {
 		return nil
 	}
@@ -116,7 +116,7 @@ func (r *Runner) verifySelf(ctx context.Context, node int) (settled bool, err er
 		if r.Fixed {
 			self.Outcome = Lives
 		}
-	} else if t, told := r.search.State().Told[node]; told {
+	} else if t, told := r.search.told(node); told {
 		self = t
 	} else {
 		var c tally
@@ -155,7 +155,7 @@ func (r *Runner) verifyParent(ctx context.Context, parent string) (settled bool,
 	var why string
 	node, inside := r.Graph.Find(parent)
 	if inside {
-		told, ok := r.search.State().Told[node]
+		told, ok := r.search.told(node)
 		if ok && (told.Outcome != Lives || (told.Lived >= parentBoots || told.Same != None)) {
 			t = told
 		} else {
