@@ -48,7 +48,10 @@ func TestProfiles(t *testing.T) {
 	if got := Profiles(); !slices.Equal(got, want) {
 		t.Errorf("Profiles() = %v, want %v", got, want)
 	}
-	for _, name := range Profiles() {
+	if got, want := SmokeProfiles(), []string{"ci", "smoke"}; !slices.Equal(got, want) {
+		t.Errorf("SmokeProfiles() = %v, want %v", got, want)
+	}
+	for _, name := range append(Profiles(), SmokeProfiles()...) {
 		if text, ok := Profile(name); !ok || !about(text, name) {
 			t.Errorf("%s: the first line is not \"# %s: what it is for\"", name, name)
 		}

@@ -19,7 +19,7 @@ func strangers(resolved config.Resolved) []string {
 	var out []string
 	for _, e := range os.Environ() {
 		name, _, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, "KCATCH_") || slices.Contains(known, name) {
+		if !strings.HasPrefix(name, "KCATCH_") || slices.Contains(known, name) || slices.Contains(resolved.Elsewhere, name) {
 			continue
 		}
 		remark := name + " in the environment is no setting"

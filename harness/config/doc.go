@@ -18,6 +18,10 @@
 // An unknown key is refused with the nearest known one. File names in a profile are relative to the working directory,
 // as on the command line.
 //
+// A smoke profile ([ResolveSmoke]) is a matrix: lists of kernels, machines and command lines, whose members take the keys of the flags
+// that are theirs; a member lies between the environment and the profile's top-level keys. Here every refusal has its line, and
+// paths may have ~/ and ${NAME}.
+//
 // What it needs from you: the flags bound by [BindBootFlags] and parsed, the environment as a function, and the classes
 // of death by name. What it does not do: it reads no environment by itself, prints nothing, and does not look into the
 // files that are named, beyond their being there.

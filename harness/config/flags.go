@@ -15,7 +15,11 @@ import (
 // flags are parsed, so that those from the environment and from a profile are checked alike.
 func BindBootFlags(fs *pflag.FlagSet) {
 	fs.SortFlags = false
-	for _, k := range bootKeys() {
+	bind(fs, bootKeys())
+}
+
+func bind(fs *pflag.FlagSet, keys []key) {
+	for _, k := range keys {
 		switch {
 		case k.noFlag:
 		case k.form == toggle:

@@ -26,7 +26,7 @@ const maxProfile = 1 << 20
 // readProfile returns the settings of a profile and notes their origins. name is a file when it looks like one, else an
 // embedded name. Keys without a value ("smp:") are not set.
 func (r *resolver) readProfile(name string) (map[string]any, error) {
-	text, place, err := loadProfile(name)
+	text, place, err := loadProfile(name, configs.Profiles())
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +95,9 @@ func unknownKey(name, place string, known []string) error {
 	return blame.New(blame.Usage, msg, hint)
 }
 
-// loadProfile returns the text of a profile and how to call it in messages: the file's name, or "profile NAME".
-func loadProfile(name string) (text []byte, place string, err error) {
+// loadProfile returns the text of a profile and how to call it in messages: the file's name, or "profile NAME". embedded are the
+// names to offer.
+func loadProfile(name string, embedded []string) (text []byte, place string, err error) {
 	ext := filepath.Ext(name)
 	isFile := strings.ContainsRune(name, '/') || ext == ".yaml" || ext == ".yml"
 	if !isFile {
@@ -104,15 +105,15 @@ func loadProfile(name string) (text []byte, place string, err error) {
 			return b, "profile " + name, nil
 		}
 		if _, err := os.Stat(name); err != nil {
-			hint := "there are " + strings.Join(configs.Profiles(), ", ") + "; or name a YAML file"
-			if near := didYouMean(name, configs.Profiles()); near != "" {
+			hint := "there are " + strings.Join(embedded, ", ") + "; or name a YAML file"
+			if near := didYouMean(name, embedded); near != "" {
 				hint = near
 			}
 			return nil, "", blame.New(blame.Usage, "profile "+strconv.Quote(clip(name))+": no such profile or file", hint)
 		}
 	}
 	refuse := func(cause string) error {
-		return blame.New(blame.Usage, "profile "+name+": "+cause, "name a YAML file, or one of "+strings.Join(configs.Profiles(), ", "))
+		return blame.New(blame.Usage, "profile "+name+": "+cause, "name a YAML file, or one of "+strings.Join(embedded, ", "))
 	}
 	info, err := os.Stat(name) // before opening: a FIFO would not let go
 	switch {

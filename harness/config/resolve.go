@@ -16,6 +16,9 @@ type Resolved struct {
 	Values []Value
 	// Notes are remarks for a person about settings that are allowed and cost something, one line each.
 	Notes []string
+	// Elsewhere are variables of the environment that begin with KCATCH_ and are no settings here, and nevertheless known: those that
+	// a smoke profile names its files by, and boot's own that mean nothing to a smoke test.
+	Elsewhere []string
 }
 
 // Value is one setting as it was written. Origin is "argument", "flag", the variable ("KCATCH_SMP"), the profile's place
@@ -33,17 +36,10 @@ func ResolveBoot(fs *pflag.FlagSet, lookup func(string) (string, bool), args, cl
 		return Boot{}, Resolved{}, err
 	}
 	var b Boot
-	var res Resolved
-	for _, k := range r.keys {
-		v, err := values(k, r.v.Get(k.name))
-		if err == nil && len(v) > 0 {
-			err = k.put(&b, v, input{classes: classes})
-		}
-		if err != nil {
-			return Boot{}, Resolved{}, r.blame(k, err)
-		}
-		res.Values = append(res.Values, Value{Key: k.name, Value: strings.Join(v, " "), Origin: r.origin(k.name)})
+	if err := r.put(&b, input{classes: classes}); err != nil {
+		return Boot{}, Resolved{}, err
 	}
+	res := Resolved{Values: r.settings()}
 	if err := r.exclude(&b); err != nil {
 		return Boot{}, Resolved{}, err
 	}
@@ -57,6 +53,41 @@ func ResolveBoot(fs *pflag.FlagSet, lookup func(string) (string, bool), args, cl
 		}
 	}
 	return b, res, nil
+}
+
+// put checks every setting and stores it.
+func (r *resolver) put(b *Boot, in input) error {
+	for _, k := range r.keys {
+		v, err := values(k, r.v.Get(k.name))
+		if err == nil && len(v) > 0 {
+			err = k.put(b, v, in)
+		}
+		if err != nil {
+			return r.blame(k, err)
+		}
+	}
+	return nil
+}
+
+// settings are the values that put took.
+func (r *resolver) settings() []Value {
+	var out []Value
+	for _, k := range r.keys {
+		v, _ := values(k, r.v.Get(k.name)) // put has seen the error
+		out = append(out, Value{Key: k.name, Value: strings.Join(v, " "), Origin: r.origin(k.name)})
+	}
+	return out
+}
+
+// defaults are the lowest layer.
+func (r *resolver) defaults() {
+	for _, k := range r.keys {
+		if k.form == list {
+			r.v.SetDefault(k.name, k.def)
+		} else if len(k.def) > 0 {
+			r.v.SetDefault(k.name, k.def[0])
+		}
+	}
 }
 
 // resolver holds the layers: defaults as viper's defaults, profile and environment as its config, flags as its
@@ -76,17 +107,12 @@ func (r *resolver) origin(name string) string {
 
 func (r *resolver) layers(fs *pflag.FlagSet, lookup func(string) (string, bool), args []string) error {
 	if len(args) > 1 {
-		return blame.New(blame.Usage, fmt.Sprintf("one TREE at most, and there are %d: %s", len(args), clip(strings.Join(args, " "))),
-			"put a flag's value with blanks into quotes")
+		return tooManyTrees(args)
 	}
+	r.defaults()
 	env := map[string]any{}
 	envOrigin := map[string]string{}
 	for _, k := range r.keys {
-		if k.form == list {
-			r.v.SetDefault(k.name, k.def)
-		} else if len(k.def) > 0 {
-			r.v.SetDefault(k.name, k.def[0])
-		}
 		name := variable(k.name)
 		text, ok := lookup(name)
 		if !ok || strings.TrimSpace(text) == "" {
