@@ -55,9 +55,7 @@ func TestModuleFaults(t *testing.T) {
 		// On 6.12 one of each way: what differs between the two kernels is how a module is found and loaded.
 		{"", "null-write", verdict.Oops, "kcatch_mod_store_inner", []string{"kcatch_mod_store_outer", "kcatch_mod_null_write"},
 			"kcatch_mod_fault kcatch_mod_init do_one_initcall do_init_module do_syscall_64", 14},
-		{"", "bug", verdict.Bug, "kcatch_mod_bug", nil, "kcatch_mod_fault kcatch_mod_init do_one_initcall", 6},
 		{"", "null-call", verdict.Oops, "kcatch_mod_null_call", nil, "kcatch_mod_fault kcatch_mod_init do_one_initcall", 14},
-		{"", "panic", verdict.Panic, "kcatch_mod_panic", nil, "kcatch_mod_fault kcatch_mod_init do_one_initcall", -1},
 		{later, "bug", verdict.Bug, "kcatch_mod_bug", nil, "kcatch_mod_fault kcatch_mod_trigger param_attr_store vfs_write do_syscall_64", 6},
 		{later, "warn", verdict.OK, "kcatch_mod_warn", nil, "kcatch_mod_fault kcatch_mod_trigger param_attr_store", -1},
 	} {
