@@ -15,9 +15,9 @@ func (t *text) whoWrote(r *verdict.Result) {
 	if len(r.WhoWrote) == 0 {
 		return
 	}
-	if s := r.WhoWrote[0].Slide; s != r.Kernel.KASLRSlide {
+	if s := otherSlide(r); s != "" {
 		t.line("")
-		t.line("%s", t.style.dim(fmt.Sprintf("who wrote it is answered by another, deterministic boot with a KASLR slide of its own (0x%x): its addresses are not those above", uint64(s))))
+		t.line("%s", t.style.dim(s))
 	}
 	for _, w := range r.WhoWrote {
 		t.line("")
@@ -50,6 +50,14 @@ func (t *text) whoWrote(r *verdict.Result) {
 			t.line("     %s", t.style.dim(fmt.Sprintf("and %d more before", n)))
 		}
 	}
+}
+
+// otherSlide says that the addresses of the answers are not those of the report; empty where they are.
+func otherSlide(r *verdict.Result) string {
+	if len(r.WhoWrote) == 0 || r.WhoWrote[0].Slide == r.Kernel.KASLRSlide {
+		return ""
+	}
+	return fmt.Sprintf("who wrote it is answered by another, deterministic boot with a KASLR slide of its own (%s): its addresses are not those above", r.WhoWrote[0].Slide)
 }
 
 func plural(n int) string {

@@ -39,6 +39,7 @@ var adapters = map[string][]string{
 	"github.com/rogpeppe/go-internal":  {"kcatch/cmd/kcatch"},
 	"github.com/creack/pty":            {"kcatch/cmd/kcatch"},
 	"golang.org/x/sys":                 {"kcatch/gdb/vmlinux", "kcatch/gdb/guest", "kcatch/kernels", "kcatch/harness/machine"},
+	"golang.org/x/net":                 {"kcatch/harness/report"},
 	"golang.org/x/sync":                {"kcatch/kernels", "kcatch/harness"},
 	"go.yaml.in/yaml/v3":               {"kcatch/harness/config", "kcatch/internal/workflows"},
 	"github.com/go-viper/mapstructure": {"kcatch/harness/config"},
