@@ -16,6 +16,7 @@ import (
 	"kcatch/harness/machine"
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
 	"kcatch/images"
 	"kcatch/internal/blame"
 	"kcatch/internal/shell"
@@ -106,9 +107,11 @@ func diskError(op string, err error) error {
 }
 
 // complete fills in what the boot as a whole knows.
-func (b *boot) complete(r *verdict.Result, after time.Duration) {
+func (b *boot) complete(r *verdict.Result, stop *watch.Stop) {
+	after := stop.After
 	r.Timing.Build, r.Timing.Boot = b.buildTime.Seconds(), after.Seconds()
 	r.Machine = &verdict.Machine{Name: b.plan.Machine, Accel: b.accel.String(), Memory: b.plan.Memory, CPUs: b.plan.CPUs, CPU: b.plan.CPU}
+	b.times(r, stop)
 	r.Kernel.Release = b.built.Release
 	if b.kernel != nil {
 		r.Kernel.Release, r.Kernel.BuildID = b.kernel.Release(), b.kernel.BuildID()

@@ -14,6 +14,7 @@ import (
 	"kcatch/gdb/rsp"
 	"kcatch/harness/autopsy"
 	"kcatch/harness/machine"
+	"kcatch/harness/timeline"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 	"kcatch/images"
@@ -108,6 +109,8 @@ type boot struct {
 	chosenBy accelerators // nil: a machine.Chooser
 
 	helperErr error // why the workload has no helper
+
+	initcalls timeline.Initcalls // as the log has them
 
 	exact *exact // it is a deterministic one, see WhoWrote; nil as a rule
 
@@ -212,7 +215,7 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
 		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "" || b.plan.Workload != "",
-		Ticks: b.ticks, Early: b.endExceptionLog, Points: b.points,
+		Ticks: b.ticks, Heard: b.heard, SetupLoaded: b.setupLoaded, StageNow: b.stageNow(), Early: b.endExceptionLog, Points: b.points,
 	}
 	in.Talks = b.plan.Workload != "" && b.plan.Run == ""
 	if b.kernel != nil {
@@ -301,7 +304,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	if err != nil {
 		return verdict.Result{}, b.ended(unheard("examine", err))
 	}
-	b.complete(&r, stop.After)
+	b.complete(&r, &stop)
 	if b.note != "" {
 		r.Notes = append(r.Notes, b.note)
 	}

@@ -40,6 +40,9 @@ type Plan struct {
 	FailOn  []verdict.Class // survived events that make a boot bad
 	Values  autopsy.ValueOptions
 
+	// Timeline asks for the time of each initcall: Result.Initcalls. It puts initcall_debug on the kernel's command line.
+	Timeline bool
+
 	// Observer looks at the boot from breakpoints of its own; may be nil. It needs a vmlinux, and breakpoints without number: TCG.
 	Observer Observer
 

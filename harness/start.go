@@ -17,12 +17,16 @@ import (
 )
 
 // console is the beginning of the guest's command line; what our init needs and the plan's own end follow, and nothing
-// else is added.
+// else is added, but for what Plan.Timeline asks for.
 const console = "console=ttyS0"
 
 // commandLine is the guest's command line. Later words win in the kernel, so the plan's own come last.
 func commandLine(plan Plan) string {
-	return strings.TrimSpace(console + " " + plan.Append)
+	line := console
+	if plan.Timeline {
+		line += " " + initcallDebug
+	}
+	return strings.TrimSpace(line + " " + plan.Append)
 }
 
 // spec is the machine of the plan.

@@ -200,7 +200,7 @@ func planFor(cfg config.Boot) harness.Plan {
 	plan := harness.Plan{
 		Kernel: cfg.Kernel, Vmlinux: cfg.Vmlinux, BootVmlinux: cfg.BootVmlinux, Initrd: cfg.Initrd, Modules: cfg.Modules, Run: cfg.Run,
 		Append: cfg.Append, Machine: cfg.Machine, Memory: cfg.Memory, CPUs: cfg.SMP, CPU: cfg.CPU, Accel: cfg.Accel, QEMU: cfg.QEMU,
-		QEMUArg: cfg.QEMUArg, Until: cfg.Until, Timeout: cfg.Timeout, Out: cfg.Out,
+		QEMUArg: cfg.QEMUArg, Until: cfg.Until, Timeout: cfg.Timeout, Timeline: cfg.Timeline, Out: cfg.Out,
 	}
 	plan.Values = autopsy.ValueOptions{Args: cfg.Values != "none", Locals: cfg.Values == "all", Depth: cfg.ValuesDepth}
 	for _, c := range cfg.FailOn {

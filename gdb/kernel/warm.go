@@ -12,7 +12,7 @@ var usual = []string{
 	"prb", "printk_rb_static", "printk_rb_dynamic", "sys_call_table", "__x64_sys_read", "sys_read",
 	"initial_code", "x86_64_start_kernel", "start_secondary", "system_state", "console_drivers", "console_list",
 	"__start___bug_table", "__stop___bug_table", "find_bug", "prb_read_valid",
-	"panic", "start_kernel", "do_early_exception", "early_fixup_exception", "oops_begin", "__warn", "jiffies_64", "saved_command_line", "boot_command_line",
+	"panic", "start_kernel", "do_early_exception", "early_fixup_exception", "oops_begin", "__warn", "jiffies_64", "saved_command_line", "init_stack", "init_thread_union", "boot_command_line",
 }
 
 // ends are functions at the ends of most chains, one per source file: where exceptions come in, where the kernel gives

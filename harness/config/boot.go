@@ -34,6 +34,7 @@ type Boot struct {
 	// Expect and Only are CLASS or CLASS:FUNCTION, or empty. At most one of them is set.
 	Expect, Only string
 	WhoWrote     string // an expression, "auto", or empty
+	Timeline     bool   // time of each initcall
 	Values       string // none, args, all
 	ValuesDepth  int    // levels of pointers, 0 to 3
 
@@ -135,6 +136,8 @@ func bootKeys() []key {
 			put: func(b *Boot, v []string, in input) error { b.Only = v[0]; return in.match(v[0]) }},
 		{name: "who-wrote", usage: "boot again to find who last wrote `EXPR`; auto: what the failed condition read",
 			put: func(b *Boot, v []string, _ input) error { b.WhoWrote = v[0]; return notEmpty(v[0]) }},
+		{name: "timeline", form: toggle, usage: "tell how long each initcall took; puts initcall_debug on the kernel's command line",
+			put: func(b *Boot, v []string, _ input) error { b.Timeline = v[0] == "true"; return nil }},
 		{name: "values", def: []string{"args"}, usage: "values to show with the frames (`WHICH`): none, args (arguments) or all (local variables too)",
 			put: func(b *Boot, v []string, _ input) error { b.Values = v[0]; return oneOf(v[0], "none", "args", "all") }},
 		{name: "values-depth", def: []string{"0"}, usage: "follow pointers to structures in values `N` levels deep, 0 to 3; a terminal cuts them to its width",

@@ -28,6 +28,7 @@ func Text(w io.Writer, r *verdict.Result, style Style) error {
 		t.source(r.Cause)
 	}
 	t.warnings(r)
+	t.initcalls(r)
 	t.log(r)
 	t.notes(r)
 	t.next(r)
@@ -57,6 +58,7 @@ func (t *text) headline(r *verdict.Result) {
 	for _, more := range r.Details {
 		t.line("     %s", Clean(more, 0))
 	}
+	t.stages(r)
 	if r.Error != nil && r.Error.Hint != "" {
 		t.line("     hint: %s", r.Error.Hint)
 	}

@@ -287,12 +287,6 @@ type Machine struct {
 	CPU    string `json:"cpu,omitempty"` // the model that was asked for; "" for the accelerator's default
 }
 
-// Mark is a stage seen from outside, with the time since QEMU was let go.
-type Mark struct {
-	Stage   string  `json:"stage"`
-	Seconds float64 `json:"seconds"`
-}
-
 // Timing is wall time in seconds.
 type Timing struct {
 	Build   float64 `json:"build"`

@@ -201,6 +201,7 @@ func (w *watch) placed() bool {
 
 // stopped handles a stop that was not asked for: a breakpoint, or a machine that QEMU froze.
 func (w *watch) stopped(ctx context.Context, s rsp.Stop) error {
+	w.stands()
 	if s.Reason() == rsp.ReasonWatch {
 		act := func() error { return w.written(ctx, s) }
 		if slide, ok := w.anchorRead(s); ok {
@@ -312,6 +313,7 @@ func (w *watch) resume(ctx context.Context) error {
 	if err != nil {
 		return lost(err)
 	}
+	w.goes()
 	w.frozenAt = time.Time{}
 	return nil
 }

@@ -228,5 +228,5 @@ type script struct{ lines []Line }
 func (s *script) say(text string) {
 	s.lines = append(s.lines, Line{Seq: s.lines[len(s.lines)-1].Seq + 1, Text: text})
 }
-func (s *script) Head() (uint64, error)   { return s.lines[len(s.lines)-1].Seq, nil }
-func (s *script) Recent() ([]Line, error) { return s.lines, nil }
+func (s *script) Head() (uint64, error)      { return s.lines[len(s.lines)-1].Seq, nil }
+func (s *script) Recent(int) ([]Line, error) { return s.lines, nil }

@@ -46,15 +46,18 @@ type Console interface {
 
 // Log is what the watch asks of the printk ring; it may be read while the guest runs.
 type Log interface {
-	Head() (uint64, error)   // grows with every record
-	Recent() ([]Line, error) // the newest records, oldest first
+	Head() (uint64, error) // grows with every record
+	// Recent are the newest records, oldest first: n, or a few more. Records that were written over are left out.
+	Recent(n int) ([]Line, error)
 }
 
 // Line is a record of the log. The last one may still grow.
 type Line struct {
 	Seq  uint64
 	Text string
-	User bool // written by user space, through /dev/kmsg
+	User bool          // written by user space, through /dev/kmsg
+	Time time.Duration // the kernel's own stamp; 0 before its clock works
+	Open bool          // it may still grow
 }
 
 // Symbols resolves names to link addresses. *kernel.Kernel satisfies it.
@@ -78,6 +81,14 @@ type Input struct {
 	OpenLog func(guest.Placement) Log
 	// Ticks is the kernel's count of timer ticks, once its place is known; nil when it cannot be told.
 	Ticks func() (uint64, bool)
+	// SetupLoaded reports whether the firmware has put the real-mode setup of a bzImage into RAM, and StageNow how far the kernel
+	// itself is by its memory, once it is in its place; "" is not known. Both are asked at every tick and cost microseconds; may
+	// be nil. They make the marks.
+	SetupLoaded func() bool
+	StageNow    func() verdict.Stage
+	// Heard is told of every record of the log, once and in their order, when it is complete; may be nil. They came between two
+	// looks, at before and now by the clock of the marks.
+	Heard func(lines []Line, before, now time.Duration)
 	// Early is shown every sample of the vCPUs until it says that it has seen enough; may be nil.
 	Early func(context.Context, []machine.CPUState) (enough bool)
 	// Passed is told of every breakpoint that is hit, while the machine stands at it; it may read the machine.
@@ -159,6 +170,7 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 		return Stop{}, lost(err)
 	}
 	w.start = time.Now()
+	w.marks.begin()
 	w.progress()
 	stop, err := w.run(ctx)
 	if err != nil {
@@ -169,12 +181,13 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 		return Stop{}, err
 	}
 	stop.After = time.Since(w.start)
+	w.lastWords()
 	if cpus, err := in.Machine.CPUs(ctx); err == nil {
 		stop.CPUs = cpus
 	}
 	w.locate()
 	stop.Until, stop.Limit = in.Until, in.Timeout
-	stop.Placement, stop.Hits, stop.Marks, stop.Marker = w.placement, w.hits, w.marks, w.marker
+	stop.Placement, stop.Hits, stop.Marks, stop.Marker = w.placement, w.hits, w.marks.all(w.ran(stop.After)), w.marker
 	return stop, nil
 }
 
@@ -183,6 +196,8 @@ type watch struct {
 	in     Input
 	points []point
 	start  time.Time
+
+	marks marks
 
 	placement *guest.Placement
 	inserted  bool   // the points are in the stub
@@ -201,6 +216,7 @@ type watch struct {
 	bytes   int64
 	since   pace // what was seen since the last sign of progress
 	lastSeq uint64
+	told    uint64 // the first record that Heard has not been told of
 	stall   stall
 
 	hits     []Hit
@@ -215,7 +231,6 @@ type watch struct {
 	frozenAt time.Time
 	resting  []resting
 	pausedAt time.Time // when QMP said that the machine stands, and it has not said since that it goes on
-	marks    []verdict.Mark
 }
 
 // run waits until a judge finds that the boot is over.
@@ -283,6 +298,7 @@ func (w *watch) look(ctx context.Context) error {
 		return blame.New(blame.Infrastructure, "watch: QEMU has stopped the machine, and its gdb stub does not say so", "")
 	}
 	w.locate()
+	w.markStage()
 	w.readLog()
 	w.readConsole()
 	if w.placement != nil && (w.inserted || w.scattered || w.others() || w.begun()) {
@@ -307,6 +323,7 @@ func (w *watch) look(ctx context.Context) error {
 		}
 		return lost(err)
 	}
+	w.markSample(cpus)
 	w.cpus, w.polledAt = cpus, time.Now()
 	for _, c := range cpus {
 		w.user = w.user || !w.initAt.IsZero() && c.CPL == 3
@@ -336,7 +353,6 @@ func (w *watch) locate() {
 		return
 	}
 	w.placement = p
-	w.mark("kernel")
 	if w.in.Symbols == nil && w.in.LateSymbols != nil {
 		w.in.Symbols = w.in.LateSymbols()
 		w.points = points(w.in.Symbols, w.in.Until, w.in.FewPoints)
@@ -346,10 +362,6 @@ func (w *watch) locate() {
 			w.logFirst, _ = w.log.Head() // an error shows again at the next look
 		}
 	}
-}
-
-func (w *watch) mark(name string) {
-	w.marks = append(w.marks, verdict.Mark{Stage: name, Seconds: time.Since(w.start).Seconds()})
 }
 
 // ErrInternal: the accelerator could not go on. Only KVM does that (QEMU: kvm_cpu_exec, RUN_STATE_INTERNAL_ERROR).

@@ -3,6 +3,8 @@ package watch
 import (
 	"strings"
 	"time"
+
+	"kcatch/harness/verdict"
 )
 
 func (w *watch) readLog() {
@@ -13,8 +15,10 @@ func (w *watch) readLog() {
 	if err != nil || head == w.logHead {
 		return
 	}
+	grown := head - w.logHead
 	w.logHead = head
-	lines, err := w.log.Recent()
+	lines, err := w.log.Recent(recent(grown))
+	w.tell(lines)
 	w.logReads = err == nil && len(lines) > 0
 	if w.heard(lines, time.Now()) || err != nil { // a record that cannot be read is one all the same
 		w.progress()
@@ -35,12 +39,59 @@ func (w *watch) readLog() {
 	}
 }
 
+// How many records of the log are looked at after a change: all that are new, and some before them, of which the last ones may have
+// grown. A change of more is no count of records: the kernel has changed to another ring, or it is the first look.
+const (
+	someRecords = 128
+	mostRecords = 1 << 14
+)
+
+func recent(grown uint64) int {
+	if grown > mostRecords {
+		return someRecords
+	}
+	return someRecords + int(grown)
+}
+
+// tell hands on the records that are new and complete.
+func (w *watch) tell(lines []Line) {
+	if w.in.Heard == nil {
+		return
+	}
+	var news []Line
+	for _, l := range lines {
+		if l.Seq < w.told {
+			continue
+		}
+		if l.Open {
+			break
+		}
+		w.told = l.Seq + 1
+		news = append(news, l)
+	}
+	if len(news) > 0 {
+		w.in.Heard(news, w.marks.before, w.ran(time.Since(w.start)))
+	}
+}
+
+// lastWords hands on what came to the log between the last look and the end.
+func (w *watch) lastWords() {
+	if w.log == nil || w.in.Heard == nil {
+		return
+	}
+	if head, err := w.log.Head(); err == nil {
+		if lines, err := w.log.Recent(recent(head - w.logHead)); err == nil {
+			w.tell(lines)
+		}
+	}
+}
+
 // initText is the end of what kernel_init says before it leaves for user space (init/main.c, run_init_process).
 const initText = " as init process"
 
 func (w *watch) sawInit() {
 	w.initAt = time.Now()
-	w.mark("init")
+	w.mark(verdict.MarkInit)
 }
 
 // panicText is what panic() prints before anything else (kernel/panic.c).
@@ -52,7 +103,7 @@ func (w *watch) readConsole() {
 		return
 	}
 	if w.bytes == 0 {
-		w.mark("console")
+		w.mark(verdict.MarkConsole)
 	}
 	w.bytes = n
 	if time.Now().After(w.stall.console) {
@@ -74,5 +125,5 @@ func (w *watch) readConsole() {
 
 func (w *watch) sawMarker() {
 	w.marker = true
-	w.mark("init")
+	w.mark(verdict.MarkInit)
 }

@@ -150,6 +150,7 @@ func (w *watch) interrupt(ctx context.Context) error {
 	if err != nil {
 		return lost(err)
 	}
+	w.stands()
 	return w.besides(ctx, s)
 }
 
