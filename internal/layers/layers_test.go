@@ -43,6 +43,10 @@ var adapters = map[string][]string{
 	"golang.org/x/sync":                {"kcatch/kernels", "kcatch/harness"},
 	"go.yaml.in/yaml/v3":               {"kcatch/harness/config", "kcatch/internal/workflows"},
 	"github.com/go-viper/mapstructure": {"kcatch/harness/config"},
+
+	"github.com/santhosh-tekuri/jsonschema/v6": {"kcatch/internal/schema"},
+	"github.com/joshdk/go-junit":               {"kcatch/harness/report"},
+	"github.com/owenrumney/go-sarif/v3":        {"kcatch/harness/report"},
 }
 
 type pkg struct {
