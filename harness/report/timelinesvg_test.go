@@ -76,7 +76,7 @@ func TestTimelineSVGHoldsHostileText(t *testing.T) {
 // labelsApart checks that no label of a row stands over another, and that none leaves the picture.
 func labelsApart(t *testing.T, p *picture) {
 	t.Helper()
-	for _, flags := range [][]flag{append(append([]flag{}, p.Stages...), p.Outcome), p.Longest} {
+	for _, flags := range [][]pennant{append(append([]pennant{}, p.Stages...), p.Outcome), p.Longest} {
 		for i, a := range flags {
 			if bad := func(v float64) bool { return math.IsNaN(v) || v < 0 }; bad(a.X) || bad(a.Y) || a.X > p.Width || a.Y > p.Height {
 				t.Fatalf("%+v leaves the picture of %v x %v", a, p.Width, p.Height)
