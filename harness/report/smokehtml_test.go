@@ -36,7 +36,7 @@ var (
 )
 
 func TestSmokeHTMLHoldsHostileText(t *testing.T) {
-	out := page(t, hostileSmoke())
+	out := page(t, hostilePage())
 	if strings.ContainsFunc(out, func(r rune) bool {
 		return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 	}) {

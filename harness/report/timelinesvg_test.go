@@ -65,7 +65,7 @@ func TestTimelineSVG(t *testing.T) {
 }
 
 func TestTimelineSVGHoldsHostileText(t *testing.T) {
-	s := hostileSmoke()
+	s := hostilePage()
 	out := svg(t, s.Cells[1].Result, TimelineSize{})
 	readXML(t, out)
 	if strings.Contains(out, "<script") || strings.Contains(out, "<img") || !strings.Contains(out, "&lt;") {
