@@ -15,12 +15,17 @@ import (
 	"testing"
 
 	"kcatch/internal/fixtures"
+	"kcatch/internal/schema"
 )
 
-// TestResultContract holds the JSON of boots to testdata/result-v1.txt: what --json - prints is one JSON value and nothing
-// beside it, it has every key that it must have and no key that nobody decided on.
+// TestResultContract holds the JSON of boots to testdata/result-v1.txt and to docs/schema/result-v1.schema.json: what --json -
+// prints is one JSON value and nothing beside it, it has every key that it must have and no key that nobody decided on.
 func TestResultContract(t *testing.T) {
 	contract := readContract(t, "testdata/result-v1.txt")
+	published, err := schema.Open("../../docs/schema/result-v1.schema.json", true)
+	if err != nil {
+		t.Fatal(err)
+	}
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("no kernel"), 0o644); err != nil {
 		t.Fatal(err)
@@ -70,6 +75,9 @@ func TestResultContract(t *testing.T) {
 			}
 			if _, err := dec.Token(); err != io.EOF {
 				t.Errorf("standard output has more than the result: %v", err)
+			}
+			if err := published.Validate(stdout); err != nil {
+				t.Errorf("not by the published schema: %v", err)
 			}
 			if result["verdict"] != c.verdict {
 				t.Errorf("verdict %v, want %s", result["verdict"], c.verdict)
