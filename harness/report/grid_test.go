@@ -9,8 +9,8 @@ import (
 	"kcatch/harness/verdict"
 )
 
-// gridOf has the cells of two kernels, one of which is built, on three machines.
-func aGrid() *Grid {
+// someGrid has the cells of two kernels, one of which is built, on three machines.
+func someGrid() *Grid {
 	g := &Grid{Jobs: 2}
 	for _, k := range []string{"stable", "patched", "prebuilt"} {
 		for _, m := range []string{"q35-smp1", "q35-smp2", "microvm"} {
@@ -22,7 +22,7 @@ func aGrid() *Grid {
 
 // TestGridTellsAStory: what a person sees at the points of a run, at 80 columns.
 func TestGridTellsAStory(t *testing.T) {
-	g := aGrid()
+	g := someGrid()
 	var b strings.Builder
 	scene := func(now float64, what string, width, height int) {
 		lines := g.Lines(now, Style{}, width, height)
@@ -70,7 +70,7 @@ func TestGridTellsAStory(t *testing.T) {
 
 // TestGridFits: in no terminal is a line too wide or one too many, and what is left out is not the head.
 func TestGridFits(t *testing.T) {
-	g := aGrid()
+	g := someGrid()
 	for i := range 40 {
 		g.Cells = append(g.Cells, GridCell{Name: fmt.Sprintf("k%d/pc", i), Kernel: fmt.Sprintf("k%d", i), Machine: "pc"})
 		g.Begin(1, fmt.Sprintf("k%d/pc", i), 1)

@@ -65,10 +65,10 @@ type picture struct {
 	End           float64 // x of the end of the boot
 	Ticks         []tick
 	Bands         []bar
-	Stages        []pennant
+	Stages        []callout
 	Initcalls     []bar
-	Longest       []pennant
-	Outcome       pennant
+	Longest       []callout
+	Outcome       callout
 	Died          bool
 }
 
@@ -84,8 +84,8 @@ type bar struct {
 	Title      string
 }
 
-// pennant is a label with a line to its place on the axis.
-type pennant struct {
+// callout is a label with a line to its place on the axis.
+type callout struct {
 	X, Y  float64 // of the text
 	Place float64 // y of the other end of the line
 	Text  string
@@ -123,10 +123,10 @@ func layOut(r *verdict.Result, size TimelineSize) (*picture, bool) {
 		name := svgText(m.Stage, 24)
 		p.Bands = append(p.Bands, bar{X: x(m.Seconds), W: round(math.Max(x(until)-x(m.Seconds), 0.5)), H: svgBand, Kind: kind,
 			Title: fmt.Sprintf("%s: %s, from %s to %s", name, seconds(until-m.Seconds), seconds(m.Seconds), seconds(until))})
-		p.Stages = append(p.Stages, pennant{X: x(m.Seconds), Text: name})
+		p.Stages = append(p.Stages, callout{X: x(m.Seconds), Text: name})
 	}
-	p.Outcome = pennant{X: p.End, Text: fmt.Sprintf("%s at %s", svgText(outcome(r), 18), seconds(end))}
-	above := slices.Concat(p.Stages, []pennant{p.Outcome})
+	p.Outcome = callout{X: p.End, Text: fmt.Sprintf("%s at %s", svgText(outcome(r), 18), seconds(end))}
+	above := slices.Concat(p.Stages, []callout{p.Outcome})
 	p.Top = float64(raise(above)) * svgRow
 	for i := range above {
 		above[i].Y, above[i].Place = p.Top-above[i].Y*svgRow+svgRow-4, p.Top
@@ -152,11 +152,11 @@ func layOut(r *verdict.Result, size TimelineSize) (*picture, bool) {
 	return p, true
 }
 
-// drawable is what of a result can be drawn, in the order of time.
+// drawable is what of a result can be drawn, in the order of time: stages, for an event has no length, and initcalls.
 func drawable(r *verdict.Result) ([]verdict.Mark, []verdict.InitcallTime) {
 	var marks []verdict.Mark
 	for _, m := range r.Timeline {
-		if sane(m.Seconds) && len(marks) < shownMarks {
+		if sane(m.Seconds) && !m.Event && len(marks) < shownMarks {
 			marks = append(marks, m)
 		}
 	}
@@ -239,7 +239,7 @@ func (p *picture) initcalls(calls []verdict.InitcallTime, x func(float64) float6
 		if c.Returned == nil {
 			text = "✕ " + svgText(c.Function, 22) + " did not return"
 		}
-		p.Longest = append(p.Longest, pennant{X: x(c.Start), Text: text})
+		p.Longest = append(p.Longest, callout{X: x(c.Start), Text: text})
 	}
 	return lanes
 }
@@ -263,9 +263,9 @@ func callTitle(c *verdict.InitcallTime) string {
 	return s
 }
 
-// raise gives each pennant a row, from 1 at the axis on, in Y, and returns how many there are. From the right to the left, so
-// that no line crosses a label: what stands in the way of a pennant begins at its right and lies nearer to the axis.
-func raise(flags []pennant) int {
+// raise gives each flag a row, from 1 at the axis on, in Y, and returns how many there are. From the right to the left, so
+// that no line crosses a label: what stands in the way of a flag begins at its right and lies nearer to the axis.
+func raise(flags []callout) int {
 	order := make([]int, len(flags))
 	for i := range order {
 		order[i] = i

@@ -36,7 +36,8 @@ func readXML(t *testing.T, s string) {
 func TestTimelineSVG(t *testing.T) {
 	zero, failed := 0, -19
 	r := &verdict.Result{Verdict: verdict.Bad, Class: verdict.Hang, Timing: verdict.Timing{Boot: 2},
-		Timeline: []verdict.Mark{{Stage: "firmware"}, {Stage: "start_kernel", Seconds: 0.5}, {Stage: "initcall", Seconds: 1}},
+		Timeline: []verdict.Mark{{Stage: "firmware"}, {Stage: "start_kernel", Seconds: 0.5}, {Stage: verdict.MarkConsole, Seconds: 0.7, Event: true},
+			{Stage: "initcall", Seconds: 1}, {Stage: verdict.MarkEnd, Seconds: 2, Event: true}},
 		Initcalls: []verdict.InitcallTime{
 			{Function: "a_init", Level: "core", Start: 1, Seconds: 0.25, Returned: &zero},
 			{Function: "b_init", Module: "b", Start: 1.25, Seconds: 0.1, Returned: &failed},
@@ -54,6 +55,9 @@ func TestTimelineSVG(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
+	}
+	if n := strings.Count(out, `from 500 ms to 1.00 s`); n != 1 || strings.Contains(out, verdict.MarkConsole) {
+		t.Errorf("an event is drawn as a stage, or ends one:\n%s", out)
 	}
 	// On an axis of twice the length all is half as wide.
 	if twice := svg(t, r, TimelineSize{End: 4}); !strings.Contains(twice, `class="open" x="311.25" y="`) || !strings.Contains(twice, `width="103.75"`) {
@@ -76,7 +80,7 @@ func TestTimelineSVGHoldsHostileText(t *testing.T) {
 // labelsApart checks that no label of a row stands over another, and that none leaves the picture.
 func labelsApart(t *testing.T, p *picture) {
 	t.Helper()
-	for _, flags := range [][]pennant{append(append([]pennant{}, p.Stages...), p.Outcome), p.Longest} {
+	for _, flags := range [][]callout{append(append([]callout{}, p.Stages...), p.Outcome), p.Longest} {
 		for i, a := range flags {
 			if bad := func(v float64) bool { return math.IsNaN(v) || v < 0 }; bad(a.X) || bad(a.Y) || a.X > p.Width || a.Y > p.Height {
 				t.Fatalf("%+v leaves the picture of %v x %v", a, p.Width, p.Height)
