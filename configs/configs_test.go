@@ -29,7 +29,7 @@ func about(text []byte, name string) bool {
 }
 
 func TestFragments(t *testing.T) {
-	want := []string{"debug-vm", "dwarf4", "frame-pointer", "kasan", "la57", "lockdep", "nodebug", "tiny", "workload"}
+	want := []string{"debug-vm", "dwarf4", "frame-pointer", "kasan", "kunit", "la57", "lockdep", "nodebug", "tiny", "workload"}
 	if got := Fragments(); !slices.Equal(got, want) {
 		t.Errorf("Fragments() = %v, want %v", got, want)
 	}

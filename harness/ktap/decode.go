@@ -3,6 +3,7 @@ package ktap
 import (
 	"cmp"
 	"fmt"
+	"math"
 
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
@@ -180,12 +181,12 @@ func (d *Decoder) result(l *line) bool {
 	return true
 }
 
-// since is the time from then to now; 0 is not known.
+// since is the time from then to now in seconds, as exact as printk has it; 0 is not known.
 func (d *Decoder) since(then float64) float64 {
 	if then < 0 || d.at < then {
 		return 0
 	}
-	return d.at - then
+	return math.Round((d.at-then)*1e6) / 1e6
 }
 
 // keep ends a test with a status, and puts it into the suite that is open now, or among the reports.
