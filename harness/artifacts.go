@@ -140,6 +140,7 @@ func (b *boot) complete(r *verdict.Result, stop *watch.Stop) {
 		}
 	}
 	b.workload(r)
+	b.checks(r)
 }
 
 // needsMemory is what the header of the bzImage asks for, in bytes; zero when there is no bzImage.

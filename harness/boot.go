@@ -166,7 +166,8 @@ func (b *boot) initramfs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := images.Build(images.Spec{Busybox: busybox, Marker: b.marker, Run: b.plan.Run, Workload: b.plan.Workload, Helper: helper})
+	data, err := images.Build(images.Spec{Busybox: busybox, Marker: b.marker, Run: b.plan.Run, Workload: b.plan.Workload, Helper: helper,
+		Checks: checkImages(b.plan.Checks)})
 	if err != nil {
 		return err
 	}
@@ -214,10 +215,11 @@ func (b *boot) start(ctx context.Context) error {
 func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	in := watch.Input{
 		Machine: b.machine, Stub: b.stub, Console: b.machine.Console(), Locate: b.locate, OpenLog: b.openLog,
-		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed, Linger: b.plan.Run != "" || b.plan.Workload != "",
+		Until: b.plan.Until, FewPoints: b.accel == machine.KVM, Timeout: b.plan.Timeout, Quiet: b.plan.Quiet, Passed: b.passed,
 		Ticks: b.ticks, Heard: b.heard, SetupLoaded: b.setupLoaded, StageNow: b.stageNow(), Early: b.endExceptionLog, Points: b.points,
 	}
-	in.Talks = b.plan.Workload != "" && b.plan.Run == ""
+	talks := b.plan.Workload != "" || len(b.plan.Checks) > 0
+	in.Linger, in.Talks = talks || b.plan.Run != "", talks && b.plan.Run == ""
 	if b.kernel != nil {
 		in.Symbols = b.kernel
 		b.kernel.Warm() // while the guest boots

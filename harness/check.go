@@ -37,6 +37,9 @@ func Check(ctx context.Context, plan Plan) error {
 	if err := checkWorkload(plan); err != nil {
 		return err
 	}
+	if err := checkChecks(plan); err != nil {
+		return err
+	}
 	_, err := machine.FindQEMU(plan.QEMU)
 	return err
 }

@@ -22,6 +22,9 @@ type Plan struct {
 	// Workload is one of images.Workloads, which our own initramfs runs before Run; empty for none. The boot then goes on
 	// to the guest's shutdown, and Result.Workload says how its steps ended.
 	Workload string
+	// Checks are run by our own initramfs, in their order, after Workload and before Run. The boot then goes on to the guest's
+	// shutdown, and Result.Checks says how they went.
+	Checks []GuestCheck
 	// Modules is a directory of the kernel's modules for our own initramfs; empty for none.
 	Modules string
 

@@ -17,6 +17,8 @@ var (
 	inittab []byte
 	//go:embed guest/rc
 	rc []byte
+	//go:embed guest/checks.sh
+	checks []byte
 )
 
 // File is one more file in the guest's root.
@@ -37,6 +39,8 @@ type Spec struct {
 	Workload string
 	// Helper is the program of [BuildHelper] for the workload; without it, steps that need it say that it is not there.
 	Helper []byte
+	// Checks are run in their order after the workload and before Run.
+	Checks []Check
 	// Extra are files by their path in the guest; missing directories are made (0755). A path of the image's own
 	// files is refused.
 	Extra map[string]File
@@ -73,6 +77,7 @@ func Build(spec Spec) ([]byte, error) {
 			nodes = append(nodes, node{name: "etc/kcatch/helper", mode: modeRegular | 0o755, data: spec.Helper})
 		}
 	}
+	nodes = append(nodes, checkNodes(spec.Checks)...)
 	nodes, err = addExtra(nodes, spec.Extra)
 	if err != nil {
 		return nil, err

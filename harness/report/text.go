@@ -29,6 +29,8 @@ func Text(w io.Writer, r *verdict.Result, style Style) error {
 	}
 	t.warnings(r)
 	t.initcalls(r)
+	t.checks(r)
+	t.subtests(r)
 	t.log(r)
 	t.notes(r)
 	t.next(r)

@@ -100,6 +100,7 @@ type Check struct {
 	Seconds   float64  `json:"seconds,omitempty"` // by the guest's clock
 	Output    []string `json:"output,omitempty"`  // cleaned; its end when it is long
 	Truncated bool     `json:"truncated,omitempty"`
+	Note      string   `json:"note,omitempty"` // why there is no status: not begun, stopped after 1m0s, the boot ended in it
 }
 
 // Passed reports whether it came back with 0.
