@@ -371,7 +371,7 @@ func (c *Clone) About(ctx context.Context, commit string) (About, error) {
 	}
 	f := append(strings.Split(strings.TrimRight(out, "\n"), "\n"), "", "", "")
 	a := About{Subject: f[0], Author: f[1], Date: f[2]}
-	if out, err = run(ctx, c.Dir, "", "diff-tree", "--root", "--no-commit-id", "-r", "-m", "--first-parent", "--stat=100", commit); err != nil {
+	if out, err = run(ctx, c.Dir, "", "diff-tree", "--root", "--no-commit-id", "-r", "--diff-merges=first-parent", "--stat=100", commit); err != nil {
 		return a, c.unreadable(err)
 	}
 	for l := range strings.Lines(out) {
@@ -389,9 +389,9 @@ func (c *Clone) Subject(commit string) string {
 	return strings.TrimSpace(out)
 }
 
-// Touched are the files that each commit changed from its parent; none of a merge.
+// Touched are the files that each commit changed from its parent, a merge from its first one.
 func (c *Clone) Touched(ctx context.Context, commits []string) (map[string][]string, error) {
-	out, err := run(ctx, c.Dir, strings.Join(commits, "\n")+"\n", "diff-tree", "--stdin", "--root", "-r", "--name-only", "--no-renames", "-z")
+	out, err := run(ctx, c.Dir, strings.Join(commits, "\n")+"\n", "diff-tree", "--stdin", "--root", "--diff-merges=first-parent", "-r", "--name-only", "--no-renames", "-z")
 	if err != nil {
 		return nil, c.unreadable(err)
 	}

@@ -515,3 +515,47 @@ func TestAnotherRepositoryInItsPlace(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A merge counts when it brings a file that the builds read to its first parent, and only then.
+func TestInertMerges(t *testing.T) {
+	type files = map[string]string
+	list := []commit{
+		{files: kernelish()},
+		{parents: []int{0}, files: files{"mm/b.c": "1"}},
+		{parents: []int{0}, files: files{"drivers/x.c": "1"}},
+		{parents: []int{0}, files: files{"mm/c.c": "1"}},
+		{parents: []int{0}, files: files{"drivers/y.c": "1"}},
+		{parents: []int{1, 2}, files: files{"drivers/x.c": "1"}},
+		{parents: []int{5, 3}, files: files{"mm/c.c": "1"}},
+		{parents: []int{6, 4}, files: files{"drivers/y.c": "1", "mm/b.c": "as none of both has it"}},
+		{parents: []int{7, 1}}, // brings nothing; it could be anything that git does not say
+		{parents: []int{4, 8}, files: files{"mm/b.c": "1"}},
+		{parents: []int{9, 2, 8}, files: files{"drivers/x.c": "2"}},
+		{parents: []int{10}, files: files{"drivers/x.c": "3"}},
+	}
+	inert := map[int]bool{2: true, 4: true, 5: true, 10: true, 11: true}
+	h := makeHistory(t, list)
+	for _, firstParent := range []bool{false, true} {
+		b, err := openBench(t, h, Request{Tree: h.dir, Good: h.ids[0], Bad: h.ids[11], FirstParent: firstParent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := Stand{Clone: b.clone, Graph: b.span.Graph}
+		got, err := s.Inert(context.Background(), Kernel{Reads: ReadsOf([]string{"mm/b.c"})}, Kernel{Reads: ReadsOf([]string{"mm/c.c"})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, id := range h.ids {
+			if _, in := b.span.Graph.Find(id); in && slices.Contains(got, id) != inert[i] {
+				t.Errorf("first parent %v: commit %d (parents %v, files %v) is inert: %v", firstParent, i, list[i].parents, list[i].files, !inert[i])
+			}
+		}
+		if about, err := b.clone.About(context.Background(), h.ids[6]); err != nil || len(about.Diffstat) != 2 || !strings.Contains(about.Diffstat[0], "mm/c.c") {
+			t.Errorf("what a merge brought to its first parent: %q, %v", about.Diffstat, err)
+		}
+		b.clone.Close()
+		if list, err := s.Inert(context.Background(), Kernel{Reads: ReadsOf([]string{"mm/b.c"})}, Kernel{}); list != nil || err != nil {
+			t.Errorf("of a build that does not say what it read: %v, %v", list, err)
+		}
+	}
+}

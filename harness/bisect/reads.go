@@ -69,8 +69,8 @@ func (r *Reads) Inert(file string) bool {
 	return sources[path.Ext(base)]
 }
 
-// InertCommit reports whether none of a commit's files can change the image. A commit without files is none of those that are known
-// to: it may be a merge.
+// InertCommit reports whether none of a commit's files can change the image. A commit without files is not said to be one: git may have
+// said nothing of it.
 func (r *Reads) InertCommit(files []string) bool {
 	for _, f := range files {
 		if !r.Inert(f) {

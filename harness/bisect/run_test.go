@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,5 +188,42 @@ func TestLongHistory(t *testing.T) {
 		if took := time.Since(begin); took > 5*time.Second {
 			t.Errorf("strikes in %v of the boots: %s of its own for %d boots", rate, took, len(w.order))
 		}
+	}
+}
+
+// With --jobs 3, three commits are booted at the same time, and builds are one after the other. Each boot of the search waits until there
+// are three.
+func TestJobsBootTogether(t *testing.T) {
+	w := &world{graph: linear(64), rate: 1, rand: rand.New(rand.NewPCG(1, 1)), culprit: 41}
+	r := w.runner()
+	r.Jobs = 3
+	boot, build := r.Lab.Boot, r.Lab.Build
+	var building, waiting atomic.Int32
+	together := make(chan struct{})
+	r.Lab.Build = func(ctx context.Context, id string) (Kernel, error) {
+		if building.Add(1) > 1 {
+			t.Error("two builds at once")
+		}
+		defer building.Add(-1)
+		return build(ctx, id)
+	}
+	r.Lab.Boot = func(ctx context.Context, id string, k Kernel, n int) (verdict.Result, error) {
+		if slices.Contains([]string{"c15", "c31", "c47"}, id) { // the first three, see testdata/search/kary.txt
+			if waiting.Add(1) == 3 {
+				close(together)
+			}
+			select {
+			case <-together:
+			case <-time.After(20 * time.Second):
+				t.Errorf("%s is booted alone", id)
+			}
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return boot(ctx, id, k, n)
+	}
+	out, err := r.Run(context.Background())
+	if err != nil || out.Culprit != "c41" {
+		t.Errorf("culprit %s, %v", out.Culprit, err)
 	}
 }

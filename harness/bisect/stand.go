@@ -188,7 +188,9 @@ func (s *Stand) Boot(ctx context.Context, commit string, k Kernel, n int) (verdi
 	return res, nil
 }
 
-// Inert finds the commits that touch nothing that the builds of both ends read.
+// Inert finds the commits that touch nothing that the builds of both ends read. A merge is one when it brings no such file to its first
+// parent: both are the same kernel, so that the merge is no culprit, whatever else it has merged. One that brings any counts, however
+// cleanly it merged: what both sides do may only work alone.
 func (s *Stand) Inert(ctx context.Context, ends ...Kernel) ([]string, error) {
 	reads := ReadsOf()
 	for _, k := range ends {
@@ -202,8 +204,8 @@ func (s *Stand) Inert(ctx context.Context, ends ...Kernel) ([]string, error) {
 		return nil, err
 	}
 	var list []string
-	for n, id := range s.Graph.IDs {
-		if len(s.Graph.Parents[n]) < 2 && reads.InertCommit(touched[id]) {
+	for _, id := range s.Graph.IDs {
+		if reads.InertCommit(touched[id]) {
 			list = append(list, id)
 		}
 	}
