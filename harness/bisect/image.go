@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// imageHash is one hash over everything that is loaded of a kernel, so that two builds with the same one are the same to boot:
+// ImageHash is one hash over everything that is loaded of a kernel, so that two builds with the same one are the same to boot:
 // the sections of vmlinux that have memory, and the code of the two programs in front of it, arch/x86/boot and
 // arch/x86/boot/compressed. Left out is what differs in every commit and decides nothing: notes (the build-id covers debug
-// information), the version's text, and the compressed kernel, which holds both.
-func imageHash(vmlinux, obj, release string) (string, error) {
+// information), the version's text, and the compressed kernel, which holds both. obj is the object tree, release the version's text or empty.
+func ImageHash(vmlinux, obj, release string) (string, error) {
 	h := sha256.New()
 	if err := hashELF(h, vmlinux, release); err != nil {
 		return "", err

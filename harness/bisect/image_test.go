@@ -48,7 +48,7 @@ func TestImageHash(t *testing.T) {
 		}
 	}
 	hash := func(release string) string {
-		h, err := imageHash(name, dir, release)
+		h, err := ImageHash(name, dir, release)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestImageHash(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "arch/x86/boot/main.o")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := imageHash(name, dir, ""); err == nil {
+	if _, err := ImageHash(name, dir, ""); err == nil {
 		t.Error("without the objects of arch/x86/boot there is no hash")
 	}
 }

@@ -143,7 +143,7 @@ func readFacts(dir string) (f facts) {
 func learnFacts(ctx context.Context, built kernels.Build) facts {
 	var f facts
 	var err error
-	if f.Image, err = imageHash(built.Vmlinux, built.ObjectTree(), built.Release); err != nil {
+	if f.Image, err = ImageHash(built.Vmlinux, built.ObjectTree(), built.Release); err != nil {
 		f.Image = ""
 	}
 	if f.Reads, err = built.Reads(ctx); err != nil {

@@ -20,6 +20,9 @@
 //	          QEMU and gdb are started at once; the time is until gdb has printed its backtrace and ended.
 //	survey    a kernel that boots, from power-on to init by the result's own timing: "kcatch boot", "kcatch survey", and a survey
 //	          with a breakpoint that is passed a thousand times; what that costs is shared among its stops.
+//	bisect    searches over 96 commits for one, with a tester that knows it: a death that always strikes, and one that strikes in 3
+//	          boots of 10 with a decoy on the way. Boots and builds (100 searches, not -n), beside the fewest boots with which it can
+//	          be told at all, at a known rate and without a decoy. Then what a step takes besides build and boot.
 //	memory    kcatch's own peak resident set (VmHWM), for both kinds of boot.
 //
 // Bare QEMU is the command line that kcatch prints for a person: the same machine, kernel, initramfs and command line,
@@ -81,7 +84,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"open", (*bench).open}, {"bzimage", (*bench).bzImage}, {"pvh", (*bench).pvh}, {"gdb", (*bench).gdb}, {"memory", (*bench).memory},
-	{"survey", (*bench).survey},
+	{"survey", (*bench).survey}, {"bisect", (*bench).bisect},
 }
 
 func names() []string {

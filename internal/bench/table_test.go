@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -52,5 +53,18 @@ more                       2.1         2 ms  does not hold
 `
 	if b.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
+	}
+}
+
+// TestLeastBoots: at a rate of 1 a boot is one bit; a channel that loses 7 of 10 has 0.1771 bits (log2(1 + 0.3*0.7^(7/3))).
+func TestLeastBoots(t *testing.T) {
+	for _, c := range []struct{ rate, want float64 }{{1, 6}, {0.3, 6 / 0.1771}, {0.5, 6 / 0.3219}} {
+		if got := leastBoots(64, c.rate); math.Abs(got-c.want) > 0.01*c.want {
+			t.Errorf("64 commits at a rate of %v: %v, want %v", c.rate, got, c.want)
+		}
+	}
+	a, err := simulated(t.Context(), 3, 1)
+	if err != nil || a.searching < leastBoots(rangeOf, 1) || a.boots <= a.searching {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
