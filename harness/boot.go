@@ -395,6 +395,7 @@ func (b *boot) close() {
 	}
 	if b.machine != nil {
 		_ = b.machine.Close()
+		b.progress.ended(b.machine.Life())
 	}
 	if b.ram != nil {
 		_ = b.ram.Close()

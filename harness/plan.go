@@ -66,6 +66,8 @@ type Progress struct {
 	// Verdict is told the result as soon as it is known: QEMU has yet to end then, and the artifacts that the result
 	// names are yet to be written. Boot returns the same result.
 	Verdict func(r *verdict.Result)
+	// Ended is told, whenever a QEMU has ended, how long its process was there. A boot that is tried again has more than one.
+	Ended func(life time.Duration)
 }
 
 func (p Progress) stage(name, note string) {
@@ -83,6 +85,12 @@ func (p Progress) step(name string, done, total int) {
 func (p Progress) verdict(r *verdict.Result) {
 	if p.Verdict != nil {
 		p.Verdict(r)
+	}
+}
+
+func (p Progress) ended(life time.Duration) {
+	if p.Ended != nil {
+		p.Ended(life)
 	}
 }
 

@@ -144,6 +144,17 @@ func (m *Machine) CPUTime() time.Duration {
 	return cpuTime(string(data))
 }
 
+// Life is how long QEMU's process has been there, or was: from before its exec to after its end.
+func (m *Machine) Life() time.Duration {
+	if m.proc == nil {
+		return 0
+	}
+	if m.proc.exited() {
+		return m.proc.ended.Sub(m.proc.began)
+	}
+	return time.Since(m.proc.began)
+}
+
 func cpuTime(stat string) time.Duration {
 	// The command's name is in parentheses and may hold anything, parentheses and spaces too.
 	end := strings.LastIndexByte(stat, ')')

@@ -21,9 +21,10 @@ type process struct {
 	proc *os.Process
 	out  *tail // standard output and error
 	done chan struct{}
-	// err and state are valid once done is closed.
-	err   error
-	state *os.ProcessState
+	// began is when it was started. The rest is valid once done is closed.
+	began, ended time.Time
+	err          error
+	state        *os.ProcessState
 }
 
 // startProcess starts argv with extra files from descriptor 3 on, in a process group of its own, so that a Ctrl-C on the
@@ -41,6 +42,7 @@ func startProcess(path string, argv []string, files ...*os.File) (*process, erro
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
+		p.began = time.Now()
 		err := cmd.Start()
 		if err == nil {
 			p.pid, p.proc = cmd.Process.Pid, cmd.Process
@@ -53,7 +55,7 @@ func startProcess(path string, argv []string, files ...*os.File) (*process, erro
 		if errors.Is(p.err, exec.ErrWaitDelay) {
 			p.err = nil
 		}
-		p.state = cmd.ProcessState
+		p.state, p.ended = cmd.ProcessState, time.Now()
 		close(p.done)
 	}()
 	return p, <-started

@@ -56,6 +56,9 @@ func TestRealBoots(t *testing.T) {
 			}
 		}
 	}
+	if try := out.Cells[0].Tries[0]; try.Machine <= 0 || try.Machine >= try.Seconds {
+		t.Errorf("QEMU was there for %v s of %v", try.Machine, try.Seconds)
+	}
 	if c := out.Cells[2]; c.Attempts != 2 || c.Tries[1].Artifacts != filepath.Join(c.Artifacts, "try-2") || c.Result.Artifacts.Dir != c.Artifacts {
 		t.Errorf("%d attempts, the second in %s", c.Attempts, c.Tries[1].Artifacts)
 	}

@@ -181,13 +181,16 @@ func (r *run) startCell(ctx context.Context, i int) {
 func (r *run) attempt(ctx context.Context, c *Cell, plan harness.Plan, n int) attempt {
 	plan.Out = bootDir(r.dir, c.Name, n)
 	r.to.begin(c, n)
+	var machine time.Duration
+	p := r.to.boot(c)
+	p.Ended = func(life time.Duration) { machine += life }
 	begin := r.now()
-	result, err := r.boot(ctx, plan, r.to.boot(c))
+	result, err := r.boot(ctx, plan, p)
 	if err != nil && ctx.Err() != nil {
 		err = context.Canceled
 	}
 	a := judge(c, &result, err, r.known, r.allow)
-	a.Seconds = r.now().Sub(begin).Seconds()
+	a.Seconds, a.Machine = r.now().Sub(begin).Seconds(), machine.Seconds()
 	return a
 }
 

@@ -72,6 +72,7 @@ type Try struct {
 	Signature string  `json:"signature,omitempty"`
 	Summary   string  `json:"summary"`
 	Seconds   float64 `json:"seconds"`
+	Machine   float64 `json:"machine_seconds,omitempty"` // of Seconds: how long QEMU was there, all that it took to start and end
 	Passed    bool    `json:"passed"`
 	Artifacts string  `json:"artifacts,omitempty"`
 }
