@@ -19,6 +19,9 @@ const (
 	ConsoleLog = 64 << 20
 	// consoleStamps is how many times are kept; when there are more, every other one goes.
 	consoleStamps = 1 << 14
+	// gather is how long what comes may wait before it is read. QEMU's UART writes byte by byte, and to be woken for each costs
+	// both sides more than all else that is done with it.
+	gather = 2 * time.Millisecond
 	// maxNeedle is how long a text may be that is looked for.
 	maxNeedle = 4096
 )
@@ -80,6 +83,9 @@ func (c *Console) read(r io.Reader) {
 			}
 			c.end(err)
 			return
+		}
+		if n < len(buf) {
+			time.Sleep(gather) // the pipe takes 64 KiB meanwhile
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -187,4 +188,45 @@ func TestConsoleTailWraps(t *testing.T) {
 			t.Fatalf("tail of %d after %d bytes is wrong", n, len(all))
 		}
 	}
+}
+
+// drip is a UART: a byte each 100 µs, a thousand in all.
+type drip struct {
+	begin        time.Time
+	given, reads int
+}
+
+func (d *drip) Read(p []byte) (int, error) {
+	const all, each = 1000, 100 * time.Microsecond
+	if d.given == all {
+		return 0, io.EOF
+	}
+	d.reads++
+	time.Sleep(time.Until(d.begin.Add(time.Duration(d.given+1) * each))) // for the next one, if it is not there yet
+	n := min(int(time.Since(d.begin)/each), all, d.given+len(p)) - d.given
+	for i := range p[:n] {
+		p[i] = byte(d.given + i)
+	}
+	d.given += n
+	return n, nil
+}
+
+// TestConsoleReadsInGulps: what comes byte by byte is not read byte by byte, and none is lost or late.
+func TestConsoleReadsInGulps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &drip{begin: time.Now()}
+		c := NewConsole(nil, time.Now)
+		c.read(d)
+		if d.reads < 40 || d.reads > 60 {
+			t.Errorf("%d reads of a thousand bytes in 100 ms, want one each 2 ms", d.reads)
+		}
+		for i, b := range c.Tail(1000) {
+			if b != byte(i) {
+				t.Fatalf("byte %d is 0x%x", i, b)
+			}
+		}
+		if late := c.LastByte().Sub(d.begin) - 100*time.Millisecond; c.Bytes() != 1000 || late < 0 || late > gather {
+			t.Errorf("%d bytes, the last %s late", c.Bytes(), late)
+		}
+	})
 }
