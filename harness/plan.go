@@ -55,6 +55,15 @@ type Plan struct {
 	built *kernels.Build // what Vmlinux is of, see [Build]; nil: not known
 }
 
+// Defaults is a plan with what "kcatch boot" does where nothing is said: one vCPU and 256 MiB on q35, to init, two minutes at most; an
+// oops or a BUG that the kernel survives makes it bad. What to boot is yours to say: Build, or Kernel and Vmlinux.
+func Defaults() Plan {
+	return Plan{
+		Machine: "q35", Memory: 256 << 20, CPUs: 1, Accel: "auto", Until: "init", Timeout: 2 * time.Minute,
+		FailOn: []verdict.Class{verdict.Oops, verdict.Bug}, Values: autopsy.ValueOptions{Args: true},
+	}
+}
+
 // Progress is told what Boot is doing. Every field may be nil.
 type Progress struct {
 	// Stage begins a stage: source, patch, configure, build, boot, caught. note is for a person.
