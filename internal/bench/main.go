@@ -23,6 +23,9 @@
 //	bisect    searches over 96 commits for one, with a tester that knows it: a death that always strikes, and one that strikes in 3
 //	          boots of 10 with a decoy on the way. Boots and builds (100 searches, not -n), beside the fewest boots with which it can
 //	          be told at all, at a known rate and without a decoy. Then what a step takes besides build and boot.
+//	smoke     four boots of a kernel that lives to init, by smoke.Run in this process and by bare QEMU, one and two at a time. A
+//	          cell's overhead is its wall time without the life of its QEMU process, by the result's own figures; beside it
+//	          the whole run over bare QEMU's, where all counts that kcatch costs the guest while it runs.
 //	memory    kcatch's own peak resident set (VmHWM), for both kinds of boot.
 //
 // Bare QEMU is the command line that kcatch prints for a person: the same machine, kernel, initramfs and command line,
@@ -84,7 +87,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"open", (*bench).open}, {"bzimage", (*bench).bzImage}, {"pvh", (*bench).pvh}, {"gdb", (*bench).gdb}, {"memory", (*bench).memory},
-	{"survey", (*bench).survey}, {"bisect", (*bench).bisect},
+	{"survey", (*bench).survey}, {"bisect", (*bench).bisect}, {"smoke", (*bench).smoke},
 }
 
 func names() []string {
