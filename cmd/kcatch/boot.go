@@ -203,6 +203,7 @@ func planFor(cfg config.Boot) harness.Plan {
 		QEMUArg: cfg.QEMUArg, Until: cfg.Until, Timeout: cfg.Timeout, Timeline: cfg.Timeline, Out: cfg.Out,
 	}
 	plan.Values = autopsy.ValueOptions{Args: cfg.Values != "none", Locals: cfg.Values == "all", Depth: cfg.ValuesDepth}
+	plan.Checks = checksFor(cfg.Check)
 	for _, c := range cfg.FailOn {
 		plan.FailOn = append(plan.FailOn, verdict.Class(c))
 	}

@@ -79,7 +79,7 @@ func completeBoot(cmd *cobra.Command) {
 		{"make", []string{"LLVM=1", "CC="}, wordsOnly | cobra.ShellCompDirectiveNoSpace},
 		{"initrd", []string{"none"}, andFiles},
 		{"modules", nil, onlyDirs},
-		{"run", nil, wordsOnly},
+		{"run", nil, wordsOnly}, {"check", nil, wordsOnly},
 		{"append", []string{"nokaslr", "debug", "quiet", "panic=-1"}, wordsOnly},
 		{"memory", []string{"256M", "512M", "1G", "2G"}, wordsOnly},
 		{"smp", []string{"1", "2", "4"}, wordsOnly},

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,6 +57,8 @@ func TestResultContract(t *testing.T) {
 		{"good", boot(fixtures.Good61, "--until", "console", "--accel", "tcg", "--cpu", "Nehalem"), 0, "good", map[string]string{
 			"class": `"ok"`, "blame": `""`, "machine.cpu": `"Nehalem"`,
 		}},
+		{"good, with checks", boot(fixtures.Good61, "--accel", "tcg", "--check", "echo a", "--check", "printf 'TAP version 13\n1..1\nok 1 x # SKIP y\n'; exit 3"), 0, "good",
+			map[string]string{"class": `"ok"`, "checks.0.status": "0", "checks.0.output": `["a"]`, "checks.1.status": "3", "subtests.0.status": `"skip"`}},
 		{"refused", func(testing.TB) []string { return []string{"--kernel", text} }, 129, "skip", map[string]string{"blame": `"usage"`, "class": `""`}},
 		{"no qemu", boot(fixtures.Seed61, "--qemu", "no-such-qemu"), 131, "skip", map[string]string{"blame": `"infrastructure"`}},
 	} {
@@ -98,6 +101,14 @@ func TestResultContract(t *testing.T) {
 
 func valueAt(v any, path string) any {
 	for _, key := range strings.Split(path, ".") {
+		if list, ok := v.([]any); ok {
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(list) {
+				return nil
+			}
+			v = list[i]
+			continue
+		}
 		object, _ := v.(map[string]any)
 		v = object[key]
 	}
@@ -197,7 +208,7 @@ func (cl clause) value(t *testing.T, at string, value any) {
 		}
 	case json.Number:
 		is = "number"
-		if _, err := v.Int64(); err == nil && cl.kind == "int" {
+		if _, err := v.Int64(); err == nil && strings.TrimSuffix(cl.kind, "|null") == "int" {
 			is = "int"
 		}
 	case bool:
@@ -207,7 +218,8 @@ func (cl clause) value(t *testing.T, at string, value any) {
 	case []any:
 		is = "list"
 	}
-	if is != cl.kind {
+	kind, nullable := strings.CutSuffix(cl.kind, "|null")
+	if is != kind && (!nullable || value != nil) {
 		t.Errorf("%s: is a %s (%v), want %s", at, is, value, cl.kind)
 	}
 }

@@ -13,11 +13,12 @@ type Boot struct {
 
 	// Kernel is a bzImage; Vmlinux its ELF, alone when it is to be booted by PVH.
 	Kernel, Vmlinux string
-	BootVmlinux     string // the decompressor's ELF
-	Initrd          string // a file, "none", or empty for our initramfs
-	Modules         string // a directory of modules for our initramfs
-	Run             string // a command for our initramfs
-	Append          string // the end of the guest's command line, joined with blanks
+	BootVmlinux     string   // the decompressor's ELF
+	Initrd          string   // a file, "none", or empty for our initramfs
+	Modules         string   // a directory of modules for our initramfs
+	Run             string   // a command for our initramfs
+	Check           []string // commands for our initramfs whose exit status is looked at
+	Append          string   // the end of the guest's command line, joined with blanks
 
 	Memory  uint64 // bytes, a multiple of 1 MiB
 	SMP     int    // vCPUs, 1 to 255
@@ -105,6 +106,8 @@ func bootKeys() []key {
 			put: func(b *Boot, v []string, in input) error { b.Modules = v[0]; return in.dir(v[0]) }},
 		{name: "run", usage: "run this `CMD` in the guest once init is up",
 			put: func(b *Boot, v []string, _ input) error { b.Run = v[0]; return notEmpty(v[0]) }},
+		{name: "check", form: list, usage: "run this `CMD` in the guest before that, and tell its exit status and output; may be repeated",
+			put: func(b *Boot, v []string, _ input) error { b.Check = v; return notEmpty(v...) }},
 		{name: "append", form: list, usage: "put `ARGS` at the end of the kernel's command line; may be repeated",
 			put: putAppend},
 		{name: "memory", def: []string{"256M"}, usage: "the guest's memory: a `SIZE` like 512M or 2G; a plain number is MiB",

@@ -37,7 +37,7 @@ func (r *resolver) exclude(b *Boot) error {
 		return refuse("add --kernel BZIMAGE", "vmlinux booted by PVH has no decompressor", "boot-vmlinux")
 	}
 	if b.Initrd != "" {
-		for _, name := range []string{"run", "modules"} {
+		for _, name := range []string{"run", "check", "modules"} {
 			if set(name) {
 				return refuse("leave one of them out", "only kcatch's own initramfs takes it", "initrd", name)
 			}
