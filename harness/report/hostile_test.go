@@ -100,11 +100,24 @@ func hostileSmoke(s string) *verdict.Smoke {
 	return out
 }
 
+// some is s with those of its cells only.
+func some(s *verdict.Smoke, cells ...int) *verdict.Smoke {
+	out := *s
+	out.Cells, out.Passed, out.Failed, out.Flaky, out.Skipped, out.Errors, out.NotRun = nil, 0, 0, 0, 0, 0, 0
+	for _, i := range cells {
+		out.Add(s.Cells[i])
+	}
+	return &out
+}
+
 // TestNothingOfAGuestIsActive: whatever a guest makes of any string, each report stays what it is, and neither a terminal nor a CI
 // nor a reader of the report finds anything in it to act upon.
 func TestNothingOfAGuestIsActive(t *testing.T) {
 	for _, attack := range append(attacks, strings.Join(attacks, " ")) {
 		s := hostileSmoke(attack)
+		if len(attack) < 100 { // one attack alone: one that fails and one that passes are enough
+			s = some(s, 0, 1)
+		}
 		for _, sink := range sinks {
 			var b bytes.Buffer
 			if err := sink.write(&b, s); err != nil {
@@ -125,13 +138,13 @@ func TestNothingOfAGuestIsActive(t *testing.T) {
 
 // TestReportsAreBounded: a guest that prints without end does not make a report that a CI refuses. The JSON alone has it all.
 func TestReportsAreBounded(t *testing.T) {
-	s := hostileSmoke(strings.Repeat("evil ", 400))
+	s := hostileSmoke(strings.Repeat("evil ", 150))
 	long := strings.Repeat("x", 1<<20)
 	c := &s.Cells[2]
 	r := *c.Result
 	c.Result = &r
 	r.Summary, c.Reason, r.Checks = long, long, []verdict.Check{{Name: long, Command: long, Output: []string{long, long}}}
-	for range 2000 {
+	for range 300 {
 		r.Log = append(r.Log, verdict.LogLine{Text: long[:2000]})
 		r.Checks[0].Output = append(r.Checks[0].Output, long[:2000])
 	}
@@ -148,7 +161,7 @@ func TestReportsAreBounded(t *testing.T) {
 		}
 	}
 	many := &verdict.Smoke{}
-	for range 12_000 {
+	for range 7_000 {
 		many.Add(verdict.Cell{Name: "k/m", Status: verdict.CellSkip, Reason: "does not build"})
 	}
 	for _, sink := range sinks {
@@ -225,13 +238,7 @@ func fuzzSink(f *testing.F, name string) {
 			s.Error, s.Expired = nil, nil
 		}
 		if how&4 != 0 {
-			s.Cells = s.Cells[:int(how)%len(s.Cells)]
-		}
-		s.Passed, s.Failed, s.Flaky, s.Skipped, s.Errors, s.NotRun = 0, 0, 0, 0, 0, 0
-		cells := s.Cells
-		s.Cells = nil
-		for _, c := range cells {
-			s.Add(c)
+			s = some(s, int(how)%len(s.Cells))
 		}
 		var b bytes.Buffer
 		if err := sinks[i].write(&b, s); err != nil {
