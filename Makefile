@@ -24,7 +24,7 @@ NEEDS := gcc:gcc make:make flex:flex bison:bison bc:bc xz:xz-utils lz4:lz4 git:g
 	qemu-system-x86_64:qemu-system-x86 /usr/share/doc/busybox-static:busybox-static
 TEST_NEEDS := gdb:gdb addr2line:binutils readelf:binutils /usr/lib/python3/dist-packages/drgn:python3-drgn \
 	zstd:zstd bzip2:bzip2 lzop:lzop \
-	xmllint:libxml2-utils /usr/lib/python3/dist-packages/junitparser:python3-junitparser prove:perl cmark-gfm:cmark-gfm
+	xmllint:libxml2-utils /usr/lib/python3/dist-packages/junitparser:python3-junitparser prove:perl cmark-gfm:cmark-gfm chromium:chromium
 
 deps:
 	@sh internal/deps.sh $(NEEDS)

@@ -32,6 +32,7 @@ type deathPage struct {
 	Stages   []stageHTML
 	Files    []fact
 	Commands []fact
+	bars     int
 }
 
 // fact is a name and what it is.
@@ -43,6 +44,7 @@ type part struct{ ID, Name string }
 // pageLimits bounds what a page of many boots shows of each.
 type pageLimits struct {
 	good, bad int // records of the log of a boot that ended well, and of one that did not
+	bars      int // initcalls in the picture of its timeline
 }
 
 // Bounds of the lists of one boot in a page; what is left out is said, and is in result.json.
@@ -57,7 +59,7 @@ const (
 
 // newDeathPage works out the page of a boot.
 func newDeathPage(id string, c *verdict.Cell, r *verdict.Result, limits pageLimits) *deathPage {
-	p := &deathPage{ID: id, Cell: c, Result: r, Glyph: glyphOf(verdict.CellError)}
+	p := &deathPage{ID: id, Cell: c, Result: r, Glyph: glyphOf(verdict.CellError), bars: limits.bars}
 	switch {
 	case c != nil:
 		p.Glyph = glyphOf(c.Status)
@@ -417,7 +419,7 @@ type logHTML struct {
 }
 
 type piece struct {
-	Kind string // "report" where the kernel's own report begins, "err", "warn"; "" for all other lines
+	Kind string // "report" where the kernel's own report begins, "err" from its level on; "" for all other lines
 	Text string
 }
 
@@ -468,10 +470,8 @@ func logOf(r *verdict.Result, limit int) logHTML {
 		switch {
 		case i == at:
 			kind = "report"
-		case l.Level <= 3:
+		case l.Level <= 3: // not 4, which a record has that says no level (CONFIG_MESSAGE_LOGLEVEL_DEFAULT)
 			kind = "err"
-		case l.Level == 4:
-			kind = "warn"
 		}
 		if kind == "" {
 			plain.WriteString(text)
@@ -577,7 +577,7 @@ type stageHTML struct {
 }
 
 func stagesOf(r *verdict.Result) []stageHTML {
-	marks, calls := drawable(r)
+	marks, calls := drawable(r, shownInitcalls)
 	end := bootEnd(r, marks, calls)
 	var out []stageHTML
 	for i, m := range marks {
@@ -590,9 +590,9 @@ func stagesOf(r *verdict.Result) []stageHTML {
 	return out
 }
 
-// timelineHTML is the picture for a page; empty when there is none.
-func timelineHTML(r *verdict.Result) (template.HTML, error) {
+// Picture is the boot's timeline.
+func (p *deathPage) Picture() (template.HTML, error) {
 	var b strings.Builder
-	err := TimelineSVG(&b, r, TimelineSize{})
+	err := TimelineSVG(&b, p.Result, TimelineSize{Initcalls: p.bars})
 	return template.HTML(b.String()), err
 }

@@ -37,7 +37,6 @@ var pageFuncs = template.FuncMap{
 	"label":    label,
 	"seconds":  seconds,
 	"plural":   plural,
-	"timeline": timelineHTML,
 	"slide":    otherSlide,
 	"inc":      func(i int) int { return i + 1 },
 	"declared": declared,

@@ -26,6 +26,7 @@ const (
 	leastBad    = 200    // records of a death
 	mostBad     = 1500   //
 	allBad      = 150000 // records of all deaths together
+	allBars     = 20000  // initcalls in the pictures of all boots together
 	wideColumns = 6      // so many columns leave room for words in a box of the grid; more have signs only
 	barWidth    = 1000   // of the picture of the counts
 )
@@ -76,7 +77,7 @@ func newSmokePage(s *verdict.Smoke) *smokePage {
 			bad++
 		}
 	}
-	limits := pageLimits{good: goodRecords, bad: min(max(allBad/max(bad, 1), leastBad), mostBad)}
+	limits := pageLimits{good: goodRecords, bad: min(max(allBad/max(bad, 1), leastBad), mostBad), bars: max(allBars/max(len(s.Cells), 1), longestShown)}
 	for i := range s.Cells {
 		c := &cellPage{deathPage: newDeathPage(ids[i], &s.Cells[i], s.Cells[i].Result, limits), Name: Clean(s.Cells[i].Name, 200),
 			Position: fmt.Sprintf("%d of %d", i+1, len(s.Cells))}
@@ -318,7 +319,7 @@ type link struct {
 	Glyph    glyph
 }
 
-// groupsOf gathers the cells that did not pass by what they died of, the most frequent death first.
+// groupsOf gathers the cells that did not pass by what they died of: failed ones first, the most frequent death before others.
 func groupsOf(cells []verdict.Cell, ids []string) []deathGroup {
 	var out []deathGroup
 	place := map[string]int{}
@@ -351,7 +352,8 @@ func groupsOf(cells []verdict.Cell, ids []string) []deathGroup {
 			out[at].More = append(out[at].More, l)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b deathGroup) int { return cmp.Compare(len(b.Cells)+len(b.More), len(a.Cells)+len(a.More)) })
+	rank := func(g deathGroup) int { return slices.Index([]string{"fail", "flaky", "error", "skip"}, g.Glyph.Kind) }
+	slices.SortStableFunc(out, func(a, b deathGroup) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.N(), a.N())) })
 	return out
 }
 

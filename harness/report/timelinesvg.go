@@ -16,8 +16,10 @@ import (
 
 // TimelineSize is the look of a timeline's picture. The zero value is the usual one.
 type TimelineSize struct {
-	Width int     // of the picture in units of its own, which are pixels where nothing scales it; 0: 1000
-	End   float64 // seconds at the end of the axis, for pictures to be laid side by side; 0, or too short: the end of the boot
+	Width int // of the picture in units of its own, which are pixels where nothing scales it; 0: 1000
+	// Initcalls is how many have a bar, the longest ones; 0: 4000.
+	Initcalls int
+	End       float64 // seconds at the end of the axis, for pictures to be laid side by side; 0, or too short: the end of the boot
 }
 
 // Bounds of a picture, and its measures in pixels.
@@ -26,7 +28,7 @@ const (
 	shownInitcalls = 4000 // the longest ones
 	longestShown   = 10   // initcalls with a label, and in the list
 	svgWidth       = 1000
-	svgLabels      = 170.0 // at the right, for labels that begin at the end of the boot
+	svgLabels      = 215.0 // at the right, for labels that begin at the end of the boot
 	svgRow         = 15.0  // a row of labels
 	svgBand        = 22.0
 	svgLane        = 12.0
@@ -93,7 +95,10 @@ type callout struct {
 
 // layOut makes the picture; false when there is nothing to draw.
 func layOut(r *verdict.Result, size TimelineSize) (*picture, bool) {
-	marks, calls := drawable(r)
+	if size.Initcalls <= 0 {
+		size.Initcalls = shownInitcalls
+	}
+	marks, calls := drawable(r, size.Initcalls)
 	if len(marks) == 0 && len(calls) == 0 {
 		return nil, false
 	}
@@ -125,7 +130,7 @@ func layOut(r *verdict.Result, size TimelineSize) (*picture, bool) {
 			Title: fmt.Sprintf("%s: %s, from %s to %s", name, seconds(until-m.Seconds), seconds(m.Seconds), seconds(until))})
 		p.Stages = append(p.Stages, callout{X: x(m.Seconds), Text: name})
 	}
-	p.Outcome = callout{X: p.End, Text: fmt.Sprintf("%s at %s", svgText(outcome(r), 18), seconds(end))}
+	p.Outcome = callout{X: p.End, Text: fmt.Sprintf("%s at %s", svgText(outcome(r), 22), seconds(end))}
 	above := slices.Concat(p.Stages, []callout{p.Outcome})
 	p.Top = float64(raise(above)) * svgRow
 	for i := range above {
@@ -152,8 +157,9 @@ func layOut(r *verdict.Result, size TimelineSize) (*picture, bool) {
 	return p, true
 }
 
-// drawable is what of a result can be drawn, in the order of time: stages, for an event has no length, and initcalls.
-func drawable(r *verdict.Result) ([]verdict.Mark, []verdict.InitcallTime) {
+// drawable is what of a result can be drawn, in the order of time: stages, for an event has no length, and of the initcalls the
+// longest, so many as there are bars.
+func drawable(r *verdict.Result, bars int) ([]verdict.Mark, []verdict.InitcallTime) {
 	var marks []verdict.Mark
 	for _, m := range r.Timeline {
 		if sane(m.Seconds) && !m.Event && len(marks) < shownMarks {
@@ -161,7 +167,7 @@ func drawable(r *verdict.Result) ([]verdict.Mark, []verdict.InitcallTime) {
 		}
 	}
 	slices.SortStableFunc(marks, func(a, b verdict.Mark) int { return cmp.Compare(a.Seconds, b.Seconds) })
-	calls := longest(r.Initcalls, shownInitcalls)
+	calls := longest(r.Initcalls, bars)
 	slices.SortStableFunc(calls, func(a, b verdict.InitcallTime) int { return cmp.Compare(a.Start, b.Start) })
 	return marks, calls
 }
@@ -207,11 +213,15 @@ func (p *picture) initcalls(calls []verdict.InitcallTime, x func(float64) float6
 	var free [svgLanes]float64 // the pixel from which a lane is free
 	lanes := 0
 	tiny, tinySeconds := 0, 0.0 // calls that share the last bar
+	labelled := longest(calls, longestShown)
 	for _, c := range calls {
 		from, until := x(c.Start), x(c.Start+c.Seconds)
 		kind := "call"
 		if c.Returned == nil {
 			until, kind = x(end), "open"
+		}
+		if kind == "call" && slices.Contains(labelled, c) {
+			kind, until = "long", max(until, from+1)
 		}
 		if kind == "call" && until-from < 1 {
 			from = math.Floor(from)
@@ -226,7 +236,7 @@ func (p *picture) initcalls(calls []verdict.InitcallTime, x func(float64) float6
 			tiny = 0
 		}
 		lane := 0
-		for lane < svgLanes-1 && free[lane] > from+0.5 {
+		for lane < svgLanes-1 && free[lane] > from+1 {
 			lane++
 		}
 		free[lane] = max(free[lane], until)
@@ -234,7 +244,7 @@ func (p *picture) initcalls(calls []verdict.InitcallTime, x func(float64) float6
 		p.Initcalls = append(p.Initcalls, bar{X: from, Y: p.Bars + float64(lane)*svgLane, W: round(until - from), H: svgLane - 2, Kind: kind,
 			Title: svgText(callTitle(&c), 200)})
 	}
-	for _, c := range longest(calls, longestShown) {
+	for _, c := range labelled {
 		text := fmt.Sprintf("%s %s", svgText(c.Function, 26), seconds(c.Seconds))
 		if c.Returned == nil {
 			text = "✕ " + svgText(c.Function, 22) + " did not return"
@@ -263,8 +273,8 @@ func callTitle(c *verdict.InitcallTime) string {
 	return s
 }
 
-// raise gives each flag a row, from 1 at the axis on, in Y, and returns how many there are. From the right to the left, so
-// that no line crosses a label: what stands in the way of a flag begins at its right and lies nearer to the axis.
+// raise gives each callout a row, from 1 at the axis on, in Y, and returns how many there are. From the right to the left, so
+// that no line crosses a label: what stands in the way of a callout begins at its right and lies nearer to the axis.
 func raise(flags []callout) int {
 	order := make([]int, len(flags))
 	for i := range order {
@@ -331,8 +341,10 @@ func seconds(s float64) string {
 		return fmt.Sprintf("%.1f ms", s*1e3)
 	case s < 0.9995:
 		return fmt.Sprintf("%.0f ms", s*1e3)
-	case s < 100:
+	case s < 9.995:
 		return fmt.Sprintf("%.2f s", s)
+	case s < 99.95:
+		return fmt.Sprintf("%.1f s", s)
 	case s < 600:
 		return fmt.Sprintf("%.0f s", s)
 	}

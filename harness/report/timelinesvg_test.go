@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,14 +44,14 @@ func TestTimelineSVG(t *testing.T) {
 			{Function: "b_init", Module: "b", Start: 1.25, Seconds: 0.1, Returned: &failed},
 			{Function: "c_init", Start: 1.4, Seconds: 0.0001, Returned: &zero}, {Function: "d_init", Start: 1.4002, Seconds: 0.0001, Returned: &zero},
 			{Function: "e_init", Start: 1.5}}}
-	out := svg(t, r, TimelineSize{})
+	out := svg(t, r, TimelineSize{Width: 1000 + svgLabels})
 	readXML(t, out)
 	for _, want := range []string{
 		"<title>firmware: 500 ms, from 0 s to 500 ms</title>", "<title>initcall: 1.00 s, from 1.00 s to 2.00 s</title>",
 		"<title>a_init (core): 250 ms, from 1.00 s</title>", "<title>b_init [b]: 100 ms, from 1.25 s, returned -19</title>",
-		"<title>2 initcalls: 200 µs</title>", "<title>e_init: 0 s, from 1.50 s, did not return</title>",
+		"<title>e_init: 0 s, from 1.50 s, did not return</title>",
 		">a_init 250 ms</text>", ">✕ e_init did not return</text>", ">✕ hang at 2.00 s</text>", ">1.6 s</text>",
-		`class="open" x="622.5" y="`, `width="207.5"`, // to the end of the boot
+		`class="open" x="750" y="`, `width="250"`, // to the end of the boot
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -60,7 +61,7 @@ func TestTimelineSVG(t *testing.T) {
 		t.Errorf("an event is drawn as a stage, or ends one:\n%s", out)
 	}
 	// On an axis of twice the length all is half as wide.
-	if twice := svg(t, r, TimelineSize{End: 4}); !strings.Contains(twice, `class="open" x="311.25" y="`) || !strings.Contains(twice, `width="103.75"`) {
+	if twice := svg(t, r, TimelineSize{Width: 1000 + svgLabels, End: 4}); !strings.Contains(twice, `class="open" x="375" y="`) || !strings.Contains(twice, `width="125"`) {
 		t.Errorf("an axis of 4 s:\n%s", twice)
 	}
 	if out := svg(t, &verdict.Result{Verdict: verdict.Bad}, TimelineSize{}); out != "" {
@@ -134,7 +135,11 @@ func TestTimelineSVGIsBounded(t *testing.T) {
 	}
 	p, _ := layOut(r, TimelineSize{})
 	labelsApart(t, p)
-	if len(p.Longest) != longestShown || len(p.Initcalls) > svgWidth {
-		t.Errorf("%d labels, %d bars", len(p.Longest), len(p.Initcalls))
+	shared := slices.ContainsFunc(p.Initcalls, func(b bar) bool { return strings.HasPrefix(b.Title, "3 initcalls: ") })
+	if len(p.Longest) != longestShown || len(p.Initcalls) > svgWidth || !shared {
+		t.Errorf("%d labels, %d bars, three share one: %v", len(p.Longest), len(p.Initcalls), shared)
+	}
+	if p, _ := layOut(r, TimelineSize{Initcalls: 20}); len(p.Initcalls) > 20 {
+		t.Errorf("%d bars where 20 were asked for", len(p.Initcalls))
 	}
 }

@@ -107,8 +107,11 @@
 		}
 		log.replaceChildren(made);
 		search(log, find);
-		const report = log.querySelector('.report');
-		if (report) report.parentNode.scrollTop = report.offsetTop - log.offsetTop - log.clientHeight / 2;
+		toReport(log);
+	};
+	const toReport = (log) => {
+		const report = log && log.querySelector('.report');
+		if (report) log.scrollTop = report.offsetTop - log.offsetTop - log.clientHeight / 2;
 	};
 
 	const search = (log, find) => {
@@ -150,9 +153,14 @@
 		input.addEventListener('keydown', (e) => {
 			if (e.key === 'Enter') { go(at + (e.shiftKey ? -1 : 1)); e.preventDefault(); }
 		});
-		if (report) report.addEventListener('click', () => into(log.querySelector('.report')));
+		if (report) report.addEventListener('click', () => toReport(log));
 	};
 
 	if (all.length === 1 && document.body.classList.contains('single')) lines(all[0]);
 	if (location.hash) opened();
+	addEventListener('load', () => { // the browser goes to the page's address when all of it is there
+		const cell = current();
+		if (cell && location.hash.slice(1) === cell.id) scrollTo(0, 0);
+		if (cell) toReport(cell.querySelector('.log'));
+	});
 })();
