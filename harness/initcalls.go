@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"sync"
 	"time"
 
 	"kcatch/gdb/linux"
@@ -31,8 +32,8 @@ func (b *boot) times(r *verdict.Result, stop *watch.Stop) {
 	r.Timeline = stop.Marks
 	var look timeline.Lookup
 	if b.kernel != nil && b.place != nil {
-		levels := linux.InitcallLevels(b.kernel.File)
-		look.Level = func(function string) string { return levels[function] }
+		levels := sync.OnceValue(func() map[string]string { return linux.InitcallLevels(b.kernel.File) }) // a boot without initcalls needs none
+		look.Level = func(function string) string { return levels()[function] }
 		look.Name = func(address uint64) string {
 			s, ok := b.kernel.SymbolAt(vmlinux.Addr(b.place.Link(address)))
 			if !ok || uint64(s.Addr) != b.place.Link(address) {

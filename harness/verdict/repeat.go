@@ -21,9 +21,13 @@ type Repeated struct {
 // Outcome is one way in which boots ended. Boots with the same verdict, class and signature are one outcome.
 type Outcome struct {
 	Count   int       `json:"count"`
-	Seconds []float64 `json:"seconds"` // of each boot, from power-on to the stop
-	Result  Result    `json:"result"`  // the first of them
+	Seconds []float64 `json:"seconds"`         // of each boot, from power-on to the stop
+	Result  Result    `json:"result"`          // the first of them
+	Times   []Times   `json:"times,omitempty"` // of the first boots, at most maxTimes: for a comparison
 }
+
+// maxTimes bounds the boots of an outcome whose times are kept: with initcalls each is some 30 KB.
+const maxTimes = 32
 
 // Add counts one more boot, and reports whether it is the first of its outcome.
 func (r *Repeated) Add(b Result) (first bool) {
@@ -33,11 +37,14 @@ func (r *Repeated) Add(b Result) (first bool) {
 		return o.Result.Verdict == b.Verdict && o.Result.Class == b.Class && o.Result.Hang == b.Hang && o.Result.Signature == b.Signature
 	})
 	if i < 0 {
-		r.Outcomes = append(r.Outcomes, Outcome{Count: 1, Seconds: []float64{b.Timing.Boot}, Result: b})
+		r.Outcomes = append(r.Outcomes, Outcome{Count: 1, Seconds: []float64{b.Timing.Boot}, Result: b, Times: []Times{b.Times()}})
 		return true
 	}
 	r.Outcomes[i].Count++
 	r.Outcomes[i].Seconds = append(r.Outcomes[i].Seconds, b.Timing.Boot)
+	if len(r.Outcomes[i].Times) < maxTimes {
+		r.Outcomes[i].Times = append(r.Outcomes[i].Times, b.Times())
+	}
 	slices.SortStableFunc(r.Outcomes, func(a, b Outcome) int { return cmp.Compare(b.Count, a.Count) })
 	return false
 }
