@@ -34,7 +34,7 @@ const (
 )
 
 // newSmokeTalk begins the view; [smokeTalk.Close] ends it. known are the times of the cells by their names, as far as anybody knows; jobs
-// is how many boots there are at a time.
+// is how many boots there are at a time, 0 when that is chosen later.
 func newSmokeTalk(talk *talk, cells []smoke.Cell, known map[string]time.Duration, jobs int, noColor bool) *smokeTalk {
 	s := &smokeTalk{talk: talk, now: time.Now, style: report.Style{Color: talk.terminal && !noColor && os.Getenv("NO_COLOR") == ""}}
 	s.begun, s.grid.Jobs = s.now(), jobs
@@ -107,7 +107,7 @@ func (s *smokeTalk) begin(c *smoke.Cell, attempt int) {
 	defer s.mu.Unlock()
 	s.grid.Begin(s.since(), c.Name, attempt)
 	if attempt > 1 {
-		s.plain(func() string { return fmt.Sprintf("boot %d of %s: it did not pass", attempt, c.Name) })
+		s.plain(func() string { return fmt.Sprintf("%s did not pass: boot %d", c.Name, attempt) })
 	}
 }
 

@@ -11,19 +11,15 @@ func (g *Grid) Left(now float64) (left float64, least, ok bool) {
 	if !ok {
 		return 0, false, false
 	}
-	free := make([]float64, max(1, g.Jobs)) // when each job is free, in seconds from now
-	next := 0
+	var free []float64 // when each job is free, in seconds from now
 	for i := range g.Cells {
-		c := &g.Cells[i]
-		if !c.running() {
-			continue
+		if c := &g.Cells[i]; c.running() {
+			rest := max(0, takes(c, typical)-(now-c.Began))
+			left, free = max(left, rest), append(free, rest)
 		}
-		rest := max(0, takes(c, typical)-(now-c.Began))
-		left = max(left, rest)
-		if next < len(free) {
-			free[next] = rest
-			next++
-		}
+	}
+	for len(free) < max(1, g.Jobs) {
+		free = append(free, 0)
 	}
 	for i := range g.Cells {
 		c := &g.Cells[i]

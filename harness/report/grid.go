@@ -14,7 +14,7 @@ import (
 type Grid struct {
 	Cells  []GridCell // in the order of the profile
 	Builds []GridBuild
-	Jobs   int // boots at a time; 0 is not known
+	Jobs   int // boots at a time; 0 is not known: as many as there are under way
 }
 
 // GridCell is a cell that waits, boots or is done.

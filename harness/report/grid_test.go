@@ -134,6 +134,8 @@ func TestGridLeft(t *testing.T) {
 		{name: "nothing is known", cells: []GridCell{{Name: "a"}}},
 		{name: "two at a time", jobs: 2, cells: []GridCell{{Name: "a", Known: 4}, {Name: "b", Known: 3}, {Name: "c", Known: 2}}, left: 5, ok: true},
 		{name: "one at a time, when nobody says", cells: []GridCell{{Name: "a", Known: 4}, {Name: "b", Known: 3}}, left: 7, ok: true},
+		{name: "as many at a time as run, when nobody says", now: 1, cells: []GridCell{{Name: "a", Known: 4, Attempt: 1}, {Name: "b", Known: 3, Attempt: 1},
+			{Name: "c", Known: 3}, {Name: "d", Known: 3}}, left: 6, ok: true},
 		{name: "one runs", jobs: 1, now: 3, cells: []GridCell{{Name: "a", Known: 4, Attempt: 1, Began: 1}, {Name: "b", Known: 3}}, left: 5, ok: true},
 		{name: "one runs longer than it did", jobs: 1, now: 60, cells: []GridCell{{Name: "a", Known: 4, Attempt: 1}, {Name: "b", Known: 3}}, left: 3, ok: true},
 		{name: "the unknown takes what the done took", jobs: 1, cells: []GridCell{

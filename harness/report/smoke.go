@@ -65,7 +65,7 @@ func (t *text) badCell(c *verdict.Cell, told map[string]string) {
 			t.wrap(under, len(under), Clean(r.Details[0], 0))
 		}
 	}
-	if reason := Clean(c.Reason, 0); reason != "" && reason != summary && !ofCheck(r, reason) {
+	if reason := Clean(c.Reason, 0); reason != "" && !sameWords(reason, summary) && !ofCheck(r, reason) {
 		t.wrap(under, len(under), reason)
 	}
 	t.tries(c)
@@ -82,6 +82,8 @@ func (t *text) badCell(c *verdict.Cell, told map[string]string) {
 	}
 	t.line("")
 }
+
+func sameWords(a, b string) bool { return slices.Equal(strings.Fields(a), strings.Fields(b)) }
 
 // cellHead is the line with a cell's name.
 func (t *text) cellHead(status verdict.CellStatus, name, novelty string) {

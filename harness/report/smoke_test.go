@@ -57,7 +57,8 @@ func smokeRun() *verdict.Smoke {
 	add("stable", "microvm", verdict.Cell{Status: verdict.CellFail, Attempts: 1, Seconds: 0.9, Result: &checks, Reason: "check mount: exit status 3"})
 	add("patched", "q35", verdict.Cell{Status: verdict.CellFail, Attempts: 2, Seconds: 0.61, Result: seedDeath(), Novelty: "new", Tries: []verdict.Try{
 		{Summary: "x", Signature: "s"}, {Summary: "x", Signature: "s"}}})
-	add("patched", "microvm", verdict.Cell{Status: verdict.CellFail, Attempts: 1, Seconds: 0.5, Result: seedDeath(), Novelty: "new"})
+	add("patched", "microvm", verdict.Cell{Status: verdict.CellFail, Attempts: 1, Seconds: 0.5, Result: seedDeath(), Novelty: "new",
+		Reason: "early-exception: #UD in __SetPageReserved() include/linux/page-flags.h:503"})
 	add("patched", "q35", verdict.Cell{Append: "quiet", Status: verdict.CellFlaky, Attempts: 2, Seconds: 12.4, Result: &verdict.Result{Verdict: verdict.Bad,
 		Class: verdict.Hang, Summary: "hang: idle in wait_for_completion()"}, Tries: []verdict.Try{
 		{Summary: "hang: idle in wait_for_completion()", Seconds: 11.9}, {Summary: "reached init", Seconds: 0.5, Passed: true}}})
