@@ -49,7 +49,7 @@ func smokeRun() *verdict.Smoke {
 			c.Name += "/" + c.Append
 		}
 		if c.Status == verdict.CellFail || c.Status == verdict.CellFlaky {
-			c.Artifacts, c.Repeat = "~/.local/state/kcatch/smokes/20261123/"+c.Name, again(c.Name)
+			c.Artifacts, c.Repeat = "~/.local/state/kcatch/smoke/20261123/"+c.Name, again(c.Name)
 		}
 		s.Add(c)
 	}
