@@ -41,13 +41,9 @@ const bisectExample = `  kcatch bisect v6.1.1 v6.1.2 --tree ~/linux --patch pgfl
 
 // bisectFlags are the verb's own.
 type bisectFlags struct {
-	tree, match, replay        string
-	treeGiven                  bool
-	confidence                 float64
-	jobs                       int
-	resume, firstParent, fixed bool
-	configs                    bool
-	patchFixes                 []string
+	tree, replay    string
+	treeGiven       bool
+	resume, configs bool
 }
 
 func bisectCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
@@ -61,16 +57,10 @@ func bisectCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&flags.tree, "tree", ".", "the git repository: a `DIR` in it")
-	fs.StringVar(&flags.match, "match", string(bisect.MatchSignature), "what makes a death the one that is looked for (`HOW`): signature, class or any")
-	fs.Float64Var(&flags.confidence, "confidence", 0.99, "how sure the answer must be: a `PROBABILITY` above 0.5 and below 1")
-	fs.IntVar(&flags.jobs, "jobs", 1, "commits that are tried at once (`N`): built one after the other, booted together")
-	fs.BoolVar(&flags.firstParent, "first-parent", false, "follow only the first parent of a merge")
-	fs.BoolVar(&flags.fixed, "fixed", false, "GOOD is the newer one: find what ended the death")
-	fs.StringArrayVar(&flags.patchFixes, "patch-fix", nil, "from COMMIT on, FILE stands in for the patches (`COMMIT:FILE`); may be repeated")
 	fs.BoolVar(&flags.configs, "configs", false, "GOOD and BAD are .config files: find the symbols that the death hangs on")
 	fs.BoolVar(&flags.resume, "resume", false, "go on with the last bisection of the tree, or with the one in --out")
 	fs.StringVar(&flags.replay, "replay", "", "take the boots of this `LOG` first, and go on from there")
-	config.BindBootFlags(fs)
+	config.BindBisectFlags(fs)
 	for _, name := range notOfBisect {
 		_ = fs.MarkHidden(name)
 	}
@@ -81,7 +71,7 @@ func bisectCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		if at := cmd.ArgsLenAtDash(); at >= 0 {
 			args, paths = args[:at], args[at:]
 		}
-		cfg, resolved, err := config.ResolveBoot(cmd.Flags(), os.LookupEnv, nil, verdict.ClassNames())
+		set, resolved, err := config.ResolveBisect(cmd.Flags(), os.LookupEnv, verdict.ClassNames(), bisect.Matches())
 		if err != nil {
 			return err
 		}
@@ -95,9 +85,10 @@ func bisectCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 				flags.tree = v.Value
 			}
 		}
+		cfg := set.Boot
 		introduce(talk, cfg, resolved)
 		flags.treeGiven = cmd.Flags().Changed("tree")
-		req, err := bisectRequest(cfg, flags, args, paths)
+		req, err := bisectRequest(set, flags, args, paths)
 		if err != nil {
 			return err
 		}
@@ -121,23 +112,16 @@ func completeBisect(cmd *cobra.Command) {
 }
 
 // bisectRequest checks the verb's own flags and arguments.
-func bisectRequest(cfg config.Boot, flags bisectFlags, args, paths []string) (bisect.Request, error) {
+func bisectRequest(set config.Bisect, flags bisectFlags, args, paths []string) (bisect.Request, error) {
 	var none bisect.Request
 	refuse := func(msg, hint string) (bisect.Request, error) { return none, blame.New(blame.Usage, msg, hint) }
-	match, err := bisect.ParseMatch(flags.match)
-	if err != nil {
-		return refuse("--match: "+err.Error(), "")
-	}
+	cfg := set.Boot
 	switch {
-	case flags.confidence <= 0.5 || flags.confidence >= 1:
-		return refuse(fmt.Sprintf("--confidence: %v is not above 0.5 and below 1", flags.confidence), "0.99 is wrong once in a hundred bisections")
-	case flags.jobs < 1 || flags.jobs > 64:
-		return refuse(fmt.Sprintf("--jobs: %d is not from 1 to 64", flags.jobs), "")
 	case flags.resume && flags.replay != "":
 		return refuse("--resume and --replay: only one of them", "--resume goes on with the last one; --replay takes another one's boots")
 	case flags.resume && len(args)+len(paths) > 0:
 		return refuse("--resume takes no revisions: they are in the log", "")
-	case flags.configs && (cfg.Base != "tiny" || flags.firstParent || flags.fixed || len(flags.patchFixes)+len(paths) > 0):
+	case flags.configs && (cfg.Base != "tiny" || set.FirstParent || set.Fixed || len(set.PatchFix)+len(paths) > 0):
 		return refuse("--configs goes without --base, --first-parent, --fixed, --patch-fix and paths", "the two files are the configurations; fragments of --config go on both")
 	case flags.configs && !flags.resume && len(args) != 2:
 		return refuse(fmt.Sprintf("--configs needs GOOD.config and BAD.config, and there are %d", len(args)), "kcatch bisect --configs good.config bad.config --tree ~/linux")
@@ -146,17 +130,14 @@ func bisectRequest(cfg config.Boot, flags bisectFlags, args, paths []string) (bi
 		return refuse(fmt.Sprintf("bisect needs GOOD and BAD, and there are %d: %s", len(args), strings.Join(args, " ")), "kcatch bisect v6.1.1 v6.1.2 --tree ~/linux; paths come after --")
 	}
 	req := bisect.Request{
-		Tree: flags.tree, Paths: paths, Match: match, Confidence: flags.confidence, Jobs: flags.jobs, FirstParent: flags.firstParent,
-		Fixed: flags.fixed, Out: cfg.Out, Resume: flags.resume, Replay: flags.replay,
+		Tree: flags.tree, Paths: paths, Match: bisect.Match(set.Match), Confidence: set.Confidence, Jobs: set.Jobs, FirstParent: set.FirstParent,
+		Fixed: set.Fixed, Out: cfg.Out, Resume: flags.resume, Replay: flags.replay,
 	}
 	if len(args) == 2 {
 		req.Good, req.Bad = args[0], args[1]
 	}
-	for _, f := range flags.patchFixes {
-		commit, file, ok := strings.Cut(f, ":")
-		if !ok || commit == "" || file == "" {
-			return refuse("--patch-fix: "+f+": not COMMIT:FILE", "--patch-fix v6.1.20:pgflags-new.diff")
-		}
+	for _, f := range set.PatchFix {
+		commit, file, _ := strings.Cut(f, ":")
 		req.Fixes = append(req.Fixes, bisect.PatchFix{Commit: commit, File: lasting(file)})
 	}
 	plan := planFor(cfg)
@@ -179,6 +160,7 @@ func bisectRequest(cfg config.Boot, flags bisectFlags, args, paths []string) (bi
 		}
 	}
 	plan.Build.Base = lasting(plan.Build.Base)
+	var err error
 	if req.Plan, err = absolute(plan); err != nil {
 		return none, err
 	}

@@ -1,7 +1,6 @@
 package bisect
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -52,14 +51,6 @@ func (f Faces) Fits(signature string) bool {
 		}
 	}
 	return false
-}
-
-// ParseMatch reads one of [Matches].
-func ParseMatch(s string) (Match, error) {
-	if !slices.Contains(Matches(), s) {
-		return "", fmt.Errorf("%q is not one of %s", s, strings.Join(Matches(), ", "))
-	}
-	return Match(s), nil
 }
 
 func class(signature string) verdict.Class {

@@ -87,6 +87,8 @@ func unknownKey(name, place string, known []string) error {
 	switch near := nearest.Name(name, known, lettersPerEdit); {
 	case name == "kernels" || name == "machines":
 		hint = "this is a profile for kcatch smoke"
+	case otherVerb(name) != "":
+		hint = otherVerb(name)
 	case strings.HasPrefix(name, "config_"):
 		hint = "kernel options stand in a fragment: config: [FILE]"
 	case near != "":

@@ -17,7 +17,7 @@ type Resolved struct {
 	// Notes are remarks for a person about settings that are allowed and cost something, one line each.
 	Notes []string
 	// Elsewhere are variables of the environment that begin with KCATCH_ and are no settings here, and nevertheless known: those that
-	// a smoke profile names its files by, and boot's own that mean nothing to a smoke test.
+	// a smoke profile names its files by, boot's own that mean nothing to a smoke test, and the settings of other verbs.
 	Elsewhere []string
 }
 
@@ -39,7 +39,7 @@ func ResolveBoot(fs *pflag.FlagSet, lookup func(string) (string, bool), args, cl
 	if err := r.put(&b, input{classes: classes}); err != nil {
 		return Boot{}, Resolved{}, err
 	}
-	res := Resolved{Values: r.settings()}
+	res := Resolved{Values: r.settings(), Elsewhere: elsewhere(r.keys)}
 	if err := r.exclude(&b); err != nil {
 		return Boot{}, Resolved{}, err
 	}

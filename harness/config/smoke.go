@@ -166,7 +166,7 @@ func ResolveSmoke(fs *pflag.FlagSet, lookup func(string) (string, bool), args, c
 			res.Elsewhere = append(res.Elsewhere, v)
 		}
 	}
-	res.Elsewhere = append(res.Elsewhere, variable("only"))
+	res.Elsewhere = append(append(res.Elsewhere, variable("only")), elsewhere(run)...)
 	return s, res, nil
 }
 
