@@ -1,8 +1,14 @@
 package bisect
 
 import (
+	"context"
+	"math/rand/v2"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+
+	"kcatch/internal/blame"
 )
 
 const start = `{"type":"start","schema":"` + logSchema + `"}` + "\n"
@@ -73,4 +79,36 @@ func FuzzSimilarity(f *testing.F) {
 			t.Errorf("similarity(%q, %q) is %v, the other way %v", a, b, v, similarity(b, a))
 		}
 	})
+}
+
+// A full disk is said in one line, with what to do, and is nobody's commit: neither the log's nor the clone's.
+func TestDiskFull(t *testing.T) {
+	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := (&world{graph: linear(4), rate: 1, rand: rand.New(rand.NewPCG(1, 1)), culprit: 1}).runner()
+	r.Log = &Log{f: f}
+	_, logErr := r.Run(context.Background())
+	for what, err := range map[string]error{
+		"log":   logErr,
+		"clone": disk("check out c1", "/cache/tree", &errGit{args: []string{"checkout"}, text: "unable to write file mm/a.c: No space left on device", code: 128}),
+	} {
+		if blame.Of(err) != blame.Infrastructure || !strings.Contains(strings.ToLower(err.Error()), "no space left") || strings.Contains(err.Error(), "\n") || !strings.Contains(blame.Hint(err), "free ") {
+			t.Errorf("%s: %v (hint %q)", what, err, blame.Hint(err))
+		}
+	}
+
+	// Where the lab's disk is full nothing is tried again: that would only fail again, after a while.
+	tries := 0
+	w := &world{graph: linear(4), rate: 1, rand: rand.New(rand.NewPCG(1, 1)), culprit: 1}
+	r = w.runner()
+	r.Lab.Build = func(context.Context, string) (Kernel, error) {
+		tries++
+		return Kernel{}, disk("build", "/cache", &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	}
+	if _, err := r.Run(context.Background()); blame.Of(err) != blame.Infrastructure || tries != 1 || len(w.order) != 0 {
+		t.Errorf("%v after %d builds and %d boots", err, tries, len(w.order))
+	}
 }
