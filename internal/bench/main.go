@@ -18,8 +18,8 @@
 //	gdb       "gdb -batch -ex 'hbreak early_fixup_exception' -ex c -ex bt" on the same vmlinux under QEMU, by PVH: a
 //	          breakpoint by name needs a run without a slide, which is why it stands beside pvh and not beside bzimage.
 //	          QEMU and gdb are started at once; the time is until gdb has printed its backtrace and ended.
-//	survey    a kernel that boots, from power-on to init by the result's own timing: "kcatch boot", "kcatch survey", and a survey
-//	          with a breakpoint that is passed a thousand times; what that costs is shared among its stops.
+//	survey    a kernel that boots, from power-on to init by the result's own timing: "kcatch boot", the same with --timeline,
+//	          "kcatch survey", and a survey with a breakpoint that is passed a thousand times; what that costs is shared among its stops.
 //	bisect    searches over 96 commits for one, with a tester that knows it: a death that always strikes, and one that strikes in 3
 //	          boots of 10 with a decoy on the way. Boots and builds (100 searches, not -n), beside the fewest boots with which it can
 //	          be told at all, at a known rate and without a decoy. Then what a step takes besides build and boot.

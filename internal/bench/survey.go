@@ -23,9 +23,13 @@ func (b *bench) survey(ctx context.Context) error {
 		return err
 	}
 	kernel := []string{"--kernel", good.BzImage, "--vmlinux", good.Vmlinux}
-	var plain, warns, breaks, stop series
+	var plain, timeline, warns, breaks, stop series
 	for i := range b.n + 1 {
 		p, _, err := b.good(ctx, "boot", kernel...)
+		if err != nil {
+			return err
+		}
+		t, _, err := b.good(ctx, "boot", append(kernel, "--timeline")...)
 		if err != nil {
 			return err
 		}
@@ -41,10 +45,12 @@ func (b *bench) survey(ctx context.Context) error {
 			return fmt.Errorf("%s was passed %d times", often, hits)
 		}
 		if i > 0 {
+			timeline = append(timeline, t)
 			plain, warns, breaks, stop = append(plain, p), append(warns, w), append(breaks, s), append(stop, (s-w)/float64(hits))
 		}
 	}
 	b.table.add("good kernel: kcatch boot, power-on to init", "ms", plain)
+	b.table.add("good kernel: kcatch boot --timeline, the same", "ms", timeline)
 	b.table.add("good kernel: kcatch survey, the same", "ms", warns)
 	b.table.add("good kernel: survey --break "+often+", the same", "ms", breaks)
 	b.table.add("good kernel: of it, each stop", "ms", stop)
