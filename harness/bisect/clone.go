@@ -250,7 +250,7 @@ func (c *Clone) Range(ctx context.Context, old, now string, firstParent bool, pa
 	}
 	out, err := run(ctx, c.Dir, "", "merge-base", "--all", old, now)
 	var g *errGit
-	if errors.As(err, &g) && g.code == 1 {
+	if errors.As(err, &g) && g.code == 1 && g.text == "" { // with a commit that is missing it is 1 too, and git says so
 		if c.source.shallow() {
 			return r, c.lacksHistory()
 		}

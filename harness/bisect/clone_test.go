@@ -389,10 +389,19 @@ func TestRefusals(t *testing.T) {
 	git(t, h.dir, "update-ref", "refs/heads/main", h.ids[11])
 	git(t, h.dir, "clone", "-q", "--depth=3", "--branch=main", "file://"+h.dir, shallow)
 	plain := makeHistory(t, []commit{{files: map[string]string{"a": "1"}}, {parents: []int{0}, files: map[string]string{"a": "2"}}})
+	torn := makeHistory(t, story())
+	tree := strings.TrimSpace(git(t, torn.dir, "rev-parse", "main^{tree}"))
+	gone := filepath.Join(t.TempDir(), "commit")
+	text := "tree " + tree + "\nparent " + strings.Repeat("1", 40) + "\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nits parent is not there\n"
+	if err := os.WriteFile(gone, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	child := strings.TrimSpace(git(t, torn.dir, "hash-object", "-t", "commit", "-w", gone))
 	for _, c := range []struct {
 		name, want string
 		req        Request
 	}{
+		{"damaged", "the history between GOOD and BAD cannot be read: ", Request{Tree: torn.dir, Good: torn.ids[0], Bad: child}},
 		{"no directory", "no such directory", Request{Tree: filepath.Join(h.dir, "none")}},
 		{"no repository", "not a git repository", Request{Tree: t.TempDir()}},
 		{"good", "GOOD: unknown revision: v9", Request{Tree: h.dir, Good: "v9", Bad: "main"}},
