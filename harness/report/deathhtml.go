@@ -228,7 +228,7 @@ func (p *deathPage) HasChain() bool {
 
 // HasTimeline reports whether the boot has marks or initcalls.
 func (p *deathPage) HasTimeline() bool {
-	return p.Result != nil && (len(p.Result.Timeline) > 0 || len(p.Longest) > 0)
+	return p.Result != nil && (len(p.Stages) > 0 || len(p.Longest) > 0)
 }
 
 // Class is the class of a death, empty for a good end.
@@ -574,6 +574,7 @@ func (p *deathPage) CheckKind(c verdict.Check) glyph {
 type stageHTML struct {
 	Stage    string
 	From, In float64 // seconds
+	Within   float64 // From is known so precisely; 0 is exact
 }
 
 func stagesOf(r *verdict.Result) []stageHTML {
@@ -585,7 +586,7 @@ func stagesOf(r *verdict.Result) []stageHTML {
 		if i+1 < len(marks) {
 			until = marks[i+1].Seconds
 		}
-		out = append(out, stageHTML{Clean(m.Stage, 40), m.Seconds, until - m.Seconds})
+		out = append(out, stageHTML{Clean(m.Stage, 40), m.Seconds, until - m.Seconds, m.Within})
 	}
 	return out
 }

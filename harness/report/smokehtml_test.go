@@ -31,7 +31,7 @@ var (
 		h2 h3 h4 table thead tbody tr th td button svg g rect path line text sup details summary figure figcaption input label`)
 	htmlAttributes = strings.Fields(`class id href title lang charset content http-equiv name tabindex hidden type rel role colspan rowspan scope placeholder
 		spellcheck open data-name aria-label aria-hidden xmlns viewbox preserveaspectratio x y x1 x2 y1 y2 dx dy d width height fill fill-opacity stroke
-		stroke-opacity stroke-width font-family font-size font-weight`)
+		stroke-dasharray font-style stroke-opacity stroke-width font-family font-size font-weight`)
 	htmlVoid = strings.Fields("meta br input")
 )
 
@@ -167,7 +167,7 @@ func TestSmokeHTMLShowsTheDeath(t *testing.T) {
 	zero, one := 0, 1
 	r.CPUs[0].Frames[1].Args = []verdict.Arg{{Name: "p", Type: "int *", Value: "0x10"}, {Name: "q", Type: "int", Value: "<optimized out>"}, {Name: "n", Type: "int", Value: "5", Local: true}}
 	r.WhoWrote = []verdict.Write{{Expression: "page->x", Address: 0x40, Size: 4, Old: 1, New: 2, Writers: 3, Function: "writer", File: "w.c", Line: 9, Frames: []verdict.Frame{{Function: "writer", PC: 5}}}}
-	r.Checks = []verdict.Check{{Name: "mounts", Command: "mount", Status: &one, Output: []string{"nothing is mounted"}}, {Name: "lost"}}
+	r.Checks = []verdict.Check{{Name: "mounts", Command: "mount", Status: &one, Output: []string{"nothing is mounted"}}, {Name: "lost"}, {Name: "slow", Note: "stopped after 1m0s"}}
 	r.Subtests = []verdict.Subtest{{Name: "suite/bad", Status: "fail", Lines: []string{"expected 1"}}, {Name: "suite/good", Status: "pass"}, {Name: "suite/gone", Status: "lost"}}
 	r.Timeline = []verdict.Mark{{Stage: "firmware"}, {Stage: "start_kernel", Seconds: 0.2}}
 	r.Initcalls = []verdict.InitcallTime{{Function: "quick_init", Start: 0.2, Seconds: 0.001, Returned: &zero}, {Function: "stuck_init", Module: "m", Start: 0.21}}
@@ -189,7 +189,7 @@ func TestSmokeHTMLShowsTheDeath(t *testing.T) {
 		"cell/stable/q35/quiet/chain":    {"exception #UD (6)", "↳f", "inlined", "◀ here", "int * p = 0x10", "1 local, 1 without a value", "int n = 5", "no value: q", "guess", "not in the kernel's code"},
 		"cell/stable/q35/quiet/writes":   {"page->x (0x40, 4 bytes)", "3 writes; the last: 0x1 → 0x2 by writer  w.c:9"},
 		"cell/stable/q35/quiet/warnings": {"WARNING at x.c:1"},
-		"cell/stable/q35/quiet/checks":   {"mounts", "exit status 1", "nothing is mounted", "did not come back"},
+		"cell/stable/q35/quiet/checks":   {"mounts", "exit status 1", "nothing is mounted", "did not come back", "stopped after 1m0s"},
 		"cell/stable/q35/quiet/tests":    {"1 fail, 1 pass, 1 lost", "suite/bad", "expected 1", "suite/gone", "suite/good"},
 		"cell/stable/q35/quiet/timeline": {"start_kernel", "✕ early-exception at 300 ms", "stuck_init [m]", "did not return", "1.0 ms"},
 		"cell/stable/q35/quiet/log":      {"[    0.000000] one", "two \\x1b[31m", "not on any console"},

@@ -68,6 +68,7 @@ type picture struct {
 	Ticks         []tick
 	Bands         []bar
 	Stages        []callout
+	Events        []callout // what happened in a stage
 	Initcalls     []bar
 	Longest       []callout
 	Outcome       callout
@@ -127,16 +128,19 @@ func layOut(r *verdict.Result, size TimelineSize) (*picture, bool) {
 		}
 		name := svgText(m.Stage, 24)
 		p.Bands = append(p.Bands, bar{X: x(m.Seconds), W: round(math.Max(x(until)-x(m.Seconds), 0.5)), H: svgBand, Kind: kind,
-			Title: fmt.Sprintf("%s: %s, from %s to %s", name, seconds(until-m.Seconds), seconds(m.Seconds), seconds(until))})
+			Title: fmt.Sprintf("%s: %s, from %s to %s%s", name, seconds(until-m.Seconds), seconds(m.Seconds), seconds(until), within(m))})
 		p.Stages = append(p.Stages, callout{X: x(m.Seconds), Text: name})
 	}
+	for _, m := range events(r) {
+		p.Events = append(p.Events, callout{X: x(m.Seconds), Text: svgText(m.Stage, 24)})
+	}
 	p.Outcome = callout{X: p.End, Text: fmt.Sprintf("%s at %s", svgText(outcome(r), 22), seconds(end))}
-	above := slices.Concat(p.Stages, []callout{p.Outcome})
+	above := slices.Concat(p.Stages, p.Events, []callout{p.Outcome})
 	p.Top = float64(raise(above)) * svgRow
 	for i := range above {
 		above[i].Y, above[i].Place = p.Top-above[i].Y*svgRow+svgRow-4, p.Top
 	}
-	p.Stages, p.Outcome = above[:len(p.Stages)], above[len(p.Stages)]
+	p.Stages, p.Events, p.Outcome = above[:len(p.Stages)], above[len(p.Stages):len(above)-1], above[len(above)-1]
 	for i := range p.Bands {
 		p.Bands[i].Y = p.Top
 	}
@@ -155,6 +159,25 @@ func layOut(r *verdict.Result, size TimelineSize) (*picture, bool) {
 	}
 	p.ticks(axis, x)
 	return p, true
+}
+
+// within says how precisely a mark is known; nothing where it is exact.
+func within(m verdict.Mark) string {
+	if !(m.Within > 0) {
+		return ""
+	}
+	return fmt.Sprintf(", seen within %s", seconds(m.Within))
+}
+
+// events are the marks of what happened in a stage, without the end.
+func events(r *verdict.Result) []verdict.Mark {
+	var out []verdict.Mark
+	for _, m := range r.Timeline {
+		if m.Event && m.Stage != verdict.MarkEnd && sane(m.Seconds) && len(out) < shownMarks {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // drawable is what of a result can be drawn, in the order of time: stages, for an event has no length, and of the initcalls the
@@ -195,8 +218,14 @@ func longest(all []verdict.InitcallTime, n int) []verdict.InitcallTime {
 // bootEnd is when the boot ended, in seconds since QEMU was let go, and never 0.
 func bootEnd(r *verdict.Result, marks []verdict.Mark, calls []verdict.InitcallTime) float64 {
 	end := 1e-6
-	if sane(r.Timing.Boot) {
+	at := slices.IndexFunc(r.Timeline, func(m verdict.Mark) bool { return m.Event && m.Stage == verdict.MarkEnd && sane(m.Seconds) })
+	if at >= 0 { // without the time for which the machine stood
+		end = max(end, r.Timeline[at].Seconds)
+	} else if sane(r.Timing.Boot) {
 		end = max(end, r.Timing.Boot)
+	}
+	for _, m := range events(r) {
+		end = max(end, m.Seconds)
 	}
 	for _, m := range marks {
 		end = max(end, m.Seconds)
