@@ -60,7 +60,9 @@ func (k *ktap) line(format string, args ...any) {
 // about writes diagnostics. They are indented, because "# Subtest: x" at the usual place would begin a nested test.
 func (k *ktap) about(lines ...string) {
 	for _, l := range lines {
-		k.line("#   %s", ktapText(l))
+		if l = ktapText(l); strings.TrimSpace(l) != "" {
+			k.line("#   %s", l)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"kcatch/internal/fixtures"
 )
 
-var ktapLine = regexp.MustCompile(`^(?:    )?(?:KTAP version 1|1\.\.\d+|#   ?.*|# Subtest: [^#]+|(not ok|ok) (\d+) [^#]*[^# ](?: # (?:SKIP|ERROR).*)?)$`)
+var ktapLine = regexp.MustCompile(`^(?:    )?(?:KTAP version 1|1\.\.\d+|#   .*|# Subtest: [^#]+|(not ok|ok) (\d+) [^#]*[^# ](?: # (?:SKIP|ERROR).*)?)$`)
 
 // readKTAP holds every line to the grammar, and the results to the plans.
 func readKTAP(text string, s *verdict.Smoke) error {
