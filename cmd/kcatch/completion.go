@@ -52,8 +52,9 @@ const (
 	onlyDirs  = cobra.ShellCompDirectiveFilterDirs
 )
 
-// completeBoot offers the values of boot's flags that have names, and the TREEs.
-func completeBoot(cmd *cobra.Command) {
+// completeBoot offers the values of boot's flags that have names, and the TREEs. Flags that mean something else to the verb are left
+// out.
+func completeBoot(cmd *cobra.Command, without ...string) {
 	var trees, patches []string
 	for _, s := range kernels.Sources() {
 		trees = append(trees, s.Name+"\t"+s.Text)
@@ -99,6 +100,9 @@ func completeBoot(cmd *cobra.Command) {
 		{"json", []string{"-"}, andFiles},
 		{"out", nil, onlyDirs},
 	} {
+		if slices.Contains(without, f.flag) {
+			continue
+		}
 		words := f.words
 		if err := cmd.RegisterFlagCompletionFunc(f.flag, func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return beginning(words, typed), f.rest

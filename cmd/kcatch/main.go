@@ -6,6 +6,7 @@
 //	kcatch boot [TREE] [flags]     build, boot, verdict
 //	kcatch survey [TREE] [flags]   every place that warns, or is passed, in one boot
 //	kcatch bisect GOOD BAD [flags] find the commit after which the boot dies
+//	kcatch smoke [TREE] [flags]    boot a matrix of kernels and machines, for CI
 //	kcatch faults [flags]          boot the fault corpus, count the right verdicts
 //	kcatch config [flags]          the settings in force, and where each comes from
 //	kcatch completion SHELL        shell completion for bash, zsh or fish
@@ -91,7 +92,7 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(bootCommand(stdout, talk, code), surveyCommand(stdout, talk, code), bisectCommand(stdout, talk, code),
-		faultsCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
+		smokeCommand(stdout, talk, code), faultsCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
 	root.SetHelpCommand(helpCommand(root))
 	return root
 }

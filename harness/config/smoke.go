@@ -62,7 +62,7 @@ const maxCells = 4096
 // kernel a member boots that names none.
 var (
 	cellWide = []string{"patch", "base", "config", "make", "initrd", "modules", "run", "append", "accel", "qemu", "qemu-arg", "until", "timeout",
-		"fail-on", "expect", "values", "values-depth"}
+		"fail-on", "expect", "values", "values-depth", "timeline"}
 	ofKernel = []string{"tree", "kernel", "vmlinux", "boot-vmlinux"}
 )
 
@@ -72,6 +72,7 @@ var notOfSmoke = []struct{ name, cause, hint string }{
 	{"smp", "machines stand in the profile", "machines: [{machine: q35, smp: 2}]"},
 	{"machine", "machines stand in the profile", "machines: [{machine: q35}]; --only '*/q35*' takes some of them"},
 	{"cpu", "machines stand in the profile", "machines: [{machine: q35, cpu: max}]"},
+	{"check", "checks stand in the profile", "checks: [{name: net, run: ip link}]"},
 	{"repeat", "a smoke test boots each cell once", "--retries N boots those that fail again; kcatch boot --repeat N counts"},
 	{"who-wrote", "a smoke test does not ask it", "kcatch boot --who-wrote does"},
 	{"dry-run", "a smoke test has many command lines", "--list shows the cells"},
@@ -110,7 +111,9 @@ func BindSmokeFlags(fs *pflag.FlagSet) {
 		}
 	})
 	for _, n := range notOfSmoke {
-		fs.Lookup(n.name).Hidden = true
+		if f := fs.Lookup(n.name); f != nil {
+			f.Hidden = true
+		}
 	}
 	p := fs.Lookup("profile")
 	p.DefValue, p.Usage = defaultSmoke, "the matrix: a `NAME` or a YAML file"

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,24 @@ allow: [{signature: 'warn/*', owner: me, reason: "#12", expires: 2020-01-31, cel
 	}
 }
 
+// TestSmokeKnowsBootsFlags: each setting of a boot is a cell's, the run's or refused; none is taken and ignored.
+func TestSmokeKnowsBootsFlags(t *testing.T) {
+	for _, k := range bootKeys() {
+		n := 0
+		for _, list := range [][]string{cellWide, ofKernel, {"profile", "json", "out", "quiet", "verbose", "no-color", "only"}} {
+			if slices.Contains(list, k.name) {
+				n++
+			}
+		}
+		if isNotOfSmoke(k.name) {
+			n++
+		}
+		if n != 1 {
+			t.Errorf("%s is in %d lists", k.name, n)
+		}
+	}
+}
+
 // TestSmokeFlagsWin: flag, then environment, then the profile.
 func TestSmokeFlagsWin(t *testing.T) {
 	profile := "jobs: 1\nuntil: console\nkernels: [{tree: a, expect: oops}]\nmachines: [{expect: panic, accel: kvm}]\n"
@@ -274,6 +293,39 @@ func TestEmbeddedSmokeProfiles(t *testing.T) {
 	}
 	_, _, err := smoke(t, "", []string{"--profile", "ci"})
 	refused(t, err, "profile ci:8: kernel: ${KCATCH_FIXTURES} is not set", "set it")
+}
+
+// TestSmokeDocs: the profile of docs/smoke.md resolves as the text says, and its table has every key.
+func TestSmokeDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/smoke.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, profile, _ := strings.Cut(string(text), "```yaml\n")
+	profile, table, ok := strings.Cut(profile, "```\n")
+	if !ok {
+		t.Fatal("no profile in it")
+	}
+	dir := elfDir(t)
+	for _, name := range []string{"bzImage", "mounts.sh"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("true"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(t.TempDir())
+	if err := os.Symlink(dir, "ci"); err != nil {
+		t.Fatal(err)
+	}
+	s, res, err := smoke(t, profile, []string{"linux"}, "BUILDS="+dir)
+	if err != nil || len(s.Cells) != 14 || len(res.Notes) > 0 || s.Cells[0].Name != "mine/q35/plain" || s.Cells[0].Boot.Tree != "linux" || len(s.Allow) != 1 {
+		t.Errorf("%s: %q, %v", cellNames(s), res.Notes, err)
+	}
+	words := strings.FieldsFunc(table, func(r rune) bool { return strings.ContainsRune(" `,;|()\n", r) })
+	for _, key := range slices.Concat(topKeys, kernelKeys, machineKeys, appendKeys) {
+		if !slices.Contains(words, key) {
+			t.Errorf("%s is not in the table", key)
+		}
+	}
 }
 
 // A profile is taken or refused as a usage error of one line, and never more; what is taken has cells whose names fit.
