@@ -230,3 +230,21 @@ func (s *script) say(text string) {
 }
 func (s *script) Head() (uint64, error)      { return s.lines[len(s.lines)-1].Seq, nil }
 func (s *script) Recent(int) ([]Line, error) { return s.lines, nil }
+
+// TestTick: looks are rare only while breakpoints tell of a death and nothing is suspected.
+func TestTick(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		name string
+		w    watch
+		want time.Duration
+	}{
+		{"no breakpoints yet", watch{}, tick}, {"calm", watch{inserted: true}, calmTick}, {"looks dead", watch{inserted: true, deadFor: 1}, tick},
+		{"a breakpoint was hit", watch{inserted: true, sharpTo: now.Add(1)}, tick}, {"one rests", watch{inserted: true, resting: make([]resting, 1)}, tick},
+		{"an observer's", watch{inserted: true, in: Input{Points: make([]Point, 1)}}, tick},
+	} {
+		if got := tt.w.tick(now); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

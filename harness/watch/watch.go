@@ -126,6 +126,7 @@ type Input struct {
 // The watch's own timing. Each is a bound on how late it is, never on how slow a kernel may be.
 const (
 	tick       = 2 * time.Millisecond  // RAM is looked at
+	calmTick   = 5 * time.Millisecond  // the same, once breakpoints stand where a kernel dies: less to be woken for
 	poll       = 20 * time.Millisecond // vCPUs are looked at
 	fastPoll   = 1 * time.Millisecond  // the same, once one looks dead: at every tick
 	sharp      = 100 * time.Millisecond
@@ -235,7 +236,8 @@ type watch struct {
 
 // run waits until a judge finds that the boot is over.
 func (w *watch) run(ctx context.Context) (Stop, error) {
-	ticker := time.NewTicker(tick)
+	every := tick
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -260,11 +262,23 @@ func (w *watch) run(ctx context.Context) (Stop, error) {
 			if err := w.look(ctx); err != nil {
 				return Stop{}, err
 			}
+			if next := w.tick(time.Now()); next != every {
+				every = next
+				ticker.Reset(every)
+			}
 		}
 		if stop, over := w.judge(time.Now()); over {
 			return stop, nil
 		}
 	}
+}
+
+// tick is the time to the next look.
+func (w *watch) tick(now time.Time) time.Duration {
+	if !w.inserted || w.deadFor > 0 || now.Before(w.sharpTo) || len(w.resting) > 0 || len(w.in.Points) > 0 {
+		return tick
+	}
+	return calmTick
 }
 
 // telling keeps the first event that can end a boot.
