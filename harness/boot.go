@@ -84,6 +84,8 @@ type boot struct {
 	initrd    string
 
 	kernel  *kernel.Kernel // nil without a vmlinux, and until the bzImage is unpacked in its stead
+	shelved bool           // it is the shelf's
+	ahead   sync.WaitGroup // what reads ahead in it
 	machine *machine.Machine
 	stub    *rsp.Client
 	ram     *guest.RAM
@@ -192,7 +194,7 @@ func (b *boot) start(ctx context.Context) error {
 	opened := make(chan error, 1)
 	go func() {
 		var err error
-		b.kernel, err = kernel.Open(b.plan.Vmlinux)
+		b.kernel, err = b.openKernel()
 		if b.built.Key == "" {
 			b.built = b.plan.known() // one of ours has its source
 		}
@@ -222,7 +224,9 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	in.Linger, in.Talks = talks || b.plan.Run != "", talks && b.plan.Run == ""
 	if b.kernel != nil {
 		in.Symbols = b.kernel
-		b.kernel.Warm() // while the guest boots
+		if !b.shelved {
+			b.kernel.Warm() // while the guest boots
+		}
 	} else {
 		in.LateSymbols = func() watch.Symbols { return b.kernel }
 	}
@@ -366,7 +370,7 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 	switch h.Symbol {
 	case "early_fixup_exception": // it goes on to its halt, as a rule; the files that its chain needs are read meanwhile
 		scene := b.scene(watch.Stop{})
-		b.kernel.Go(func() { scene.Rehearse(h.CPU, h.Regs) })
+		b.ahead.Go(func() { scene.Rehearse(h.CPU, h.Regs) })
 	case "oops_begin", "panic":
 		if b.first != nil {
 			return nil
@@ -401,9 +405,7 @@ func (b *boot) close() {
 		_ = b.ram.Close()
 	}
 	b.adopt(true)
-	if b.kernel != nil {
-		_ = b.kernel.Close()
-	}
+	b.closeKernel()
 	if b.decompressor != nil {
 		_ = b.decompressor.Close()
 	}

@@ -52,6 +52,8 @@ type Plan struct {
 	Out   string // artifact directory; empty: a new one in the user's state directory
 	Cache string // empty: the user's cache directory
 
+	Shelf *Shelf // keeps the kernels' files open between boots; may be nil
+
 	built *kernels.Build // what Vmlinux is of, see [Build]; nil: not known
 }
 

@@ -48,9 +48,6 @@ func (k *Kernel) Warm() {
 	})
 }
 
-// Go runs f in the background; Close waits for it. It is for reading ahead of a question that is likely to come.
-func (k *Kernel) Go(f func()) { k.warm.wg.Go(f) }
-
 // Close ends the warming, if it is under way, and closes the file.
 func (k *Kernel) Close() error {
 	k.warm.stop.Store(true)

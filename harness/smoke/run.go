@@ -51,7 +51,9 @@ func (w lab) run(ctx context.Context, req Request, l Listener) (verdict.Smoke, e
 			req.Cells[i].Repeat = bootCommand(&req.Cells[i])
 		}
 	}
-	r := &run{lab: w, req: &req, to: &teller{to: l}, dir: dir, known: known, allow: hold, board: newBoard(req.Cells, space),
+	var shelf harness.Shelf
+	defer shelf.Close()
+	r := &run{shelf: &shelf, lab: w, req: &req, to: &teller{to: l}, dir: dir, known: known, allow: hold, board: newBoard(req.Cells, space),
 		cells: make([]*verdict.Cell, len(req.Cells)), events: make(chan func())}
 	r.loop(ctx)
 	for i := range req.Cells {
@@ -83,6 +85,7 @@ func (w lab) run(ctx context.Context, req Request, l Listener) (verdict.Smoke, e
 type run struct {
 	lab
 	req    *Request
+	shelf  *harness.Shelf
 	to     *teller
 	dir    string
 	known  *baseline       // never changed
@@ -179,7 +182,7 @@ func (r *run) startCell(ctx context.Context, i int) {
 
 // attempt boots a cell for the n-th time.
 func (r *run) attempt(ctx context.Context, c *Cell, plan harness.Plan, n int) attempt {
-	plan.Out = bootDir(r.dir, c.Name, n)
+	plan.Out, plan.Shelf = bootDir(r.dir, c.Name, n), r.shelf
 	r.to.begin(c, n)
 	var machine time.Duration
 	p := r.to.boot(c)
