@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -122,6 +123,7 @@ func (b *bench) bareBoot(ctx context.Context, kernel string) error {
 
 // smokeBoots is the same by smoke.Run.
 func (b *bench) smokeBoots(ctx context.Context, k fixtures.Kernel, jobs int) (verdict.Smoke, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as cmd/kcatch has it
 	req := smoke.Request{Jobs: jobs, Out: filepath.Join(b.dir, "smoke")}
 	for i := range smokeCells {
 		req.Cells = append(req.Cells, smoke.Cell{Name: fmt.Sprintf("good/%d", i), Plan: harness.Plan{
