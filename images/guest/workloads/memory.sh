@@ -163,7 +163,7 @@ limited() {
 	guard=$!
 	wait $group 2>/dev/null # or it says "Killed"
 	ended=$?
-	kill -KILL -$guard -$group 2>/dev/null
+	kill -KILL -$guard $guard -$group 2>/dev/null # the second for one that has no session yet
 	return $ended
 }
 
