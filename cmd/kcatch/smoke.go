@@ -184,10 +184,9 @@ func runSmoke(ctx context.Context, cfg config.Smoke, flags smokeFlags, stdout io
 		return 0, err
 	}
 	if flags.shard.Of > 0 {
-		known, from := smoke.ForShards(cells, smoke.BaselineDurations(flags.baseline), remembered)
-		all := len(cells)
+		known, all := smoke.BaselineDurations(flags.baseline), len(cells)
 		cells = flags.shard.Take(cells, known)
-		talk.remark(fmt.Sprintf("shard %s: %d of %d cells, by %s", flags.shard, len(cells), all, from))
+		talk.remark(fmt.Sprintf("shard %s: %d of %d cells, by %s", flags.shard, len(cells), all, smoke.ForShards(known)))
 	}
 	if flags.list {
 		matrix := smoke.Matrix(cells, remembered)

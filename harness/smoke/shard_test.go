@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,16 +92,10 @@ func TestShardIsBalanced(t *testing.T) {
 	}
 }
 
-// TestForShards: what one machine remembers of some cells alone is not what another splits by.
+// TestForShards: what it is that a matrix is split by is said.
 func TestForShards(t *testing.T) {
-	cells := matrix("a/x", "b/x")
-	some, all := map[string]time.Duration{"a/x": 1}, map[string]time.Duration{"a/x": 1, "b/x": 2, "c/x": 3}
-	for _, c := range []struct {
-		baseline, remembered map[string]time.Duration
-		want                 int
-	}{{nil, nil, 0}, {nil, some, 0}, {nil, all, 3}, {some, all, 1}} {
-		if got, from := ForShards(cells, c.baseline, c.remembered); len(got) != c.want || from == "" {
-			t.Errorf("%v, %v: %v by %s", c.baseline, c.remembered, got, from)
-		}
+	known := map[string]time.Duration{"a/x": time.Second}
+	if with, without := ForShards(known), ForShards(nil); !strings.Contains(with, "baseline") || !strings.Contains(without, "number") {
+		t.Errorf("%q, %q", with, without)
 	}
 }
