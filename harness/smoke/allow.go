@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -26,16 +27,25 @@ func holding(list []verdict.Allow, now time.Time) (hold, expired []verdict.Allow
 
 // allowedBy is the entry that lets a bad boot pass; nil when none does. Where WARNs made it bad, every one of them must be allowed.
 func allowedBy(cell string, r *verdict.Result, list []verdict.Allow) *verdict.Allow {
-	by := allowing(cell, r.Signature, list)
-	if by == nil || r.Class != verdict.Warn {
-		return by
-	}
-	for i := range r.Warnings {
-		if s := r.Warnings[i].Signature; s != "" && allowing(cell, s, list) == nil {
+	for _, s := range signatures(r) {
+		if allowing(cell, s, list) == nil {
 			return nil
 		}
 	}
-	return by
+	return allowing(cell, r.Signature, list)
+}
+
+// signatures are what made a boot bad: its death or, where WARNs did, all of them, of which its own signature is the first one's.
+func signatures(r *verdict.Result) []string {
+	all := []string{r.Signature}
+	if r.Class == verdict.Warn {
+		for i := range r.Warnings {
+			if s := r.Warnings[i].Signature; s != "" && !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
 }
 
 // allowing is the first entry for a signature.

@@ -75,8 +75,8 @@ func parseBaseline(data []byte) (*baseline, string, error) {
 			return nil, head.Schema, err
 		}
 		b := &baseline{}
-		if r.Verdict == verdict.Bad && r.Signature != "" {
-			b.deaths = []verdict.Known{{Signature: r.Signature}}
+		if r.Verdict == verdict.Bad {
+			b.add("", signatures(&r)...)
 		}
 		return b, head.Schema, nil
 	}
@@ -90,36 +90,38 @@ func smokeBaseline(s *verdict.Smoke) *baseline {
 	for i := range s.Cells {
 		c := &s.Cells[i]
 		b.cells[c.Name] = true
-		add := func(signature string) {
-			k := verdict.Known{Cell: c.Name, Signature: signature}
-			if signature != "" && !slices.Contains(b.deaths, k) {
-				b.deaths = append(b.deaths, k)
-			}
-		}
 		expected := func(passed bool) bool { return passed && c.Allowed == nil && c.Novelty != noveltyKnown }
 		for _, t := range c.Tries {
 			if t.Verdict == verdict.Bad && !expected(t.Passed) {
-				add(t.Signature)
+				b.add(c.Name, t.Signature)
 			}
 		}
 		if r := c.Result; r != nil && r.Verdict == verdict.Bad && !expected(c.Status == verdict.CellPass) {
-			add(r.Signature)
+			b.add(c.Name, signatures(r)...)
 		}
 	}
 	return b
 }
 
-// novelty is what the baseline says of a death of a cell.
-func (b *baseline) novelty(cell, signature string) string {
+func (b *baseline) add(cell string, signatures ...string) {
+	for _, s := range signatures {
+		if k := (verdict.Known{Cell: cell, Signature: s}); s != "" && !slices.Contains(b.deaths, k) {
+			b.deaths = append(b.deaths, k)
+		}
+	}
+}
+
+// novelty is what the baseline says of what made a boot of a cell bad: known when all of it is.
+func (b *baseline) novelty(cell string, signatures ...string) string {
 	if b == nil {
 		return ""
 	}
-	for _, k := range b.deaths {
-		if k.Signature == signature && (k.Cell == cell || k.Cell == "") {
-			return noveltyKnown
+	for _, s := range signatures {
+		if !slices.ContainsFunc(b.deaths, func(k verdict.Known) bool { return k.Signature == s && (k.Cell == cell || k.Cell == "") }) {
+			return noveltyNew
 		}
 	}
-	return noveltyNew
+	return noveltyKnown
 }
 
 // fixed are the deaths of the baseline that did not come again, where the cells that had them came as far as they were asked to: a

@@ -76,6 +76,34 @@ func TestBaselineOfOneBoot(t *testing.T) {
 	}
 }
 
+// TestBaselineOfWarns: where WARNs make boots bad, one that the baseline has not is new, also behind one that it has.
+func TestBaselineOfWarns(t *testing.T) {
+	warned := func(signatures ...string) *verdict.Result {
+		r := &verdict.Result{Verdict: verdict.Bad, Class: verdict.Warn, Signature: signatures[0]}
+		for _, s := range signatures {
+			r.Warnings = append(r.Warnings, verdict.Warning{Signature: s})
+		}
+		return r
+	}
+	before := warned("warn/init/foo", "warn/init/bar")
+	known := smokeBaseline(&verdict.Smoke{Cells: []verdict.Cell{{Name: "a", Status: verdict.CellFail, Result: before,
+		Tries: []verdict.Try{{Verdict: verdict.Bad, Signature: "warn/init/foo"}}}}})
+	for _, tt := range []struct {
+		r    *verdict.Result
+		want bool
+	}{
+		{before, true}, {warned("warn/init/bar"), true}, {warned("warn/init/bar", "warn/init/foo", "warn/init/bar"), true},
+		{warned("warn/init/foo", "warn/init/new"), false}, {warned("warn/init/new", "warn/init/foo"), false},
+	} {
+		if a := judge(&Cell{Name: "a"}, tt.r, nil, known, nil); a.Passed != tt.want || (a.novelty == noveltyKnown) != tt.want {
+			t.Errorf("%+v: passed %v, %s", tt.r.Warnings, a.Passed, a.novelty)
+		}
+		if a := judge(&Cell{Name: "b"}, tt.r, nil, known, nil); a.Passed {
+			t.Errorf("a cell that the baseline has no death of passes: %+v", tt.r.Warnings)
+		}
+	}
+}
+
 // TestReadBaselineRefuses: anything else is refused in one line that names the file.
 func TestReadBaselineRefuses(t *testing.T) {
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -60,16 +61,30 @@ func judge(c *Cell, r *verdict.Result, err error, known *baseline, allow []verdi
 		a.reason = oneLine(fault)
 	default:
 		a.reason = oneLine(fault)
-		a.novelty = known.novelty(c.Name, r.Signature)
-		if e := allowedBy(c.Name, r, allow); e != nil {
-			a.outcome, a.allowed = passed, e
-			a.reason = oneLine(fmt.Sprintf("allowed until %s (%s: %s): %s", e.Expires, e.Owner, e.Reason, r.Summary))
-		} else if a.novelty == noveltyKnown {
-			a.outcome, a.reason = passed, oneLine("known: "+r.Summary)
-		}
+		a.novelty = known.novelty(c.Name, signatures(r)...)
+		a.excuse(c, allow)
 	}
 	a.Passed = a.outcome == passed
 	return a
+}
+
+// excuse lets a death pass that is allowed, or known: its novelty says so. What failed in the guest beside it is excused by neither.
+func (a *attempt) excuse(c *Cell, allow []verdict.Allow) {
+	r, by := a.result, ""
+	e := allowedBy(c.Name, a.result, allow)
+	switch {
+	case e != nil:
+		by = fmt.Sprintf("allowed until %s (%s: %s): ", e.Expires, e.Owner, e.Reason)
+	case a.novelty == noveltyKnown:
+		by = "known: "
+	default:
+		return
+	}
+	if beside := several(guestFaults(r, r.Class == verdict.Warn)); beside != "" {
+		a.reason = oneLine(beside + "; beside what is " + by + r.Summary)
+		return
+	}
+	a.outcome, a.allowed, a.reason = passed, e, oneLine(by+r.Summary)
 }
 
 // unjudged is a boot that came to no verdict.
@@ -100,23 +115,29 @@ func fault(c *Cell, r *verdict.Result) string {
 		return fmt.Sprintf("not the expected %s: %s", c.Expect, r.Summary)
 	}
 	if r.Verdict != verdict.Good {
-		return r.Summary
+		return cmp.Or(r.Summary, "the boot is "+string(r.Verdict))
 	}
+	return several(guestFaults(r, true))
+}
+
+// guestFaults are what failed of all that ran in a guest. Of a boot that came to its end what did not come back is among them; where the
+// kernel died that is the death's doing. WARNs alone are no death.
+func guestFaults(r *verdict.Result, ended bool) []string {
 	var faults []string
 	for i := range r.Checks {
 		switch ck := &r.Checks[i]; {
 		case ck.Passed():
-		case ck.Status == nil:
-			faults = append(faults, "check "+ck.Name+" did not come back")
-		default:
+		case ck.Status != nil:
 			faults = append(faults, fmt.Sprintf("check %s exited with %d", ck.Name, *ck.Status))
+		case ended:
+			faults = append(faults, "check "+ck.Name+" did not come back")
 		}
 	}
 	for i := range r.Subtests {
-		switch s := &r.Subtests[i]; s.Status {
-		case "fail":
+		switch s := &r.Subtests[i]; {
+		case s.Status == "fail":
 			faults = append(faults, "subtest "+s.Name+" failed")
-		case "lost":
+		case s.Status == "lost" && ended:
 			faults = append(faults, "subtest "+s.Name+" was promised and did not come")
 		}
 	}
@@ -126,11 +147,11 @@ func fault(c *Cell, r *verdict.Result) string {
 				faults = append(faults, "workload "+w.Name+": step "+s.Name+" failed")
 			}
 		}
-		if !w.Ended {
+		if !w.Ended && ended {
 			faults = append(faults, "workload "+w.Name+" did not come to its end")
 		}
 	}
-	return several(faults)
+	return faults
 }
 
 // several puts faults into one line: the first three, and how many more there are.

@@ -42,6 +42,46 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestExcused: a WARN that is known or allowed lets a cell pass, and not what failed in its guest beside it; what a death kept from coming
+// back is the death's doing.
+func TestExcused(t *testing.T) {
+	zero, three := 0, 3
+	failing := []verdict.Check{{Name: "a", Status: &three}, {Name: "b"}}
+	warn := verdict.Result{Verdict: verdict.Bad, Class: verdict.Warn, Signature: "warn/init/foo", Summary: "warn: WARN in foo()"}
+	oops := verdict.Result{Verdict: verdict.Bad, Class: verdict.Oops, Signature: "warn/init/foo", Summary: "oops: #PF in foo()"}
+	for _, tt := range []struct {
+		name string
+		r    verdict.Result
+		add  func(r *verdict.Result)
+		want string // "": it passes
+	}{
+		{"all well", warn, func(r *verdict.Result) { r.Checks = []verdict.Check{{Name: "a", Status: &zero}} }, ""},
+		{"checks", warn, func(r *verdict.Result) { r.Checks = failing }, "check a exited with 3; check b did not come back; beside what is"},
+		{"checks of a death", oops, func(r *verdict.Result) { r.Checks = failing }, "check a exited with 3; beside what is"},
+		{"not begun", oops, func(r *verdict.Result) { r.Checks = failing[1:] }, ""},
+		{"subtest", oops, func(r *verdict.Result) { r.Subtests = []verdict.Subtest{{Name: "s", Status: "fail"}} }, "subtest s failed; beside"},
+		{"lost", oops, func(r *verdict.Result) { r.Subtests = []verdict.Subtest{{Name: "s", Status: "lost"}} }, ""},
+		{"lost in none", warn, func(r *verdict.Result) { r.Subtests = []verdict.Subtest{{Name: "s", Status: "lost"}} }, "subtest s was promised"},
+		{"workload", oops, func(r *verdict.Result) {
+			r.Workload = &verdict.Workload{Name: "all", Steps: []verdict.WorkloadStep{{Name: "x", Outcome: "failed"}, {Name: "y", Outcome: "begun"}}}
+		}, "workload all: step x failed; beside"},
+		{"workload in a death", oops, func(r *verdict.Result) { r.Workload = &verdict.Workload{Name: "all"} }, ""},
+	} {
+		tt.add(&tt.r)
+		for by, try := range map[string]attempt{
+			"known":   judge(&Cell{Name: "c"}, &tt.r, nil, &baseline{deaths: []verdict.Known{{Cell: "c", Signature: "warn/init/foo"}}}, nil),
+			"allowed": judge(&Cell{Name: "c"}, &tt.r, nil, nil, []verdict.Allow{{Signature: "warn/*", Owner: "me", Expires: "2300-01-01"}}),
+		} {
+			if try.Passed != (tt.want == "") || !strings.HasPrefix(try.reason, tt.want) || !strings.Contains(try.reason, by) || !strings.HasSuffix(try.reason, tt.r.Summary) {
+				t.Errorf("%s, %s: passed %v: %s", tt.name, by, try.Passed, try.reason)
+			}
+			if (try.allowed != nil) != (tt.want == "" && by == "allowed") {
+				t.Errorf("%s, %s: allowed by %+v", tt.name, by, try.allowed)
+			}
+		}
+	}
+}
+
 // TestReasonIsOneLine: a reason may be made of what a guest or a compiler wrote.
 func TestReasonIsOneLine(t *testing.T) {
 	r := verdict.Result{Verdict: verdict.Bad, Class: verdict.Panic, Summary: "panic: a\n::error::b\r\x1b[31m " + strings.Repeat("x", 1000)}
