@@ -37,6 +37,9 @@ type Build struct {
 	record record
 }
 
+// recordName is a build's record in its entry, and the entry's lock, see [hold].
+const recordName = "build.json"
+
 // A record is a build's build.json.
 type record struct {
 	Recipe  string   `json:"recipe"`
@@ -107,6 +110,11 @@ func (b *build) build(ctx context.Context) (Build, error) {
 	if out, ok := b.remembered(memo); ok {
 		return out, nil
 	}
+	used, err := b.use(ctx, src)
+	if err != nil {
+		return Build{}, err
+	}
+	defer used.Close()
 	o, patches, err := b.patch(ctx, src)
 	if err != nil {
 		return Build{}, err
@@ -229,7 +237,10 @@ func (b *build) entryOf(key string) (Build, bool) {
 		return Build{}, false
 	}
 	dir := filepath.Join(b.cache, "builds", key)
-	data, err := os.ReadFile(filepath.Join(dir, "build.json"))
+	if !hold(filepath.Join(dir, recordName)) {
+		return Build{}, false
+	}
+	data, err := os.ReadFile(filepath.Join(dir, recordName))
 	if err != nil {
 		return Build{}, false
 	}
@@ -309,7 +320,7 @@ func (b *build) file(tmp string, r record, o overlay) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(tmp, "build.json"), append(data, '\n'), 0o666)
+	return os.WriteFile(filepath.Join(tmp, recordName), append(data, '\n'), 0o666)
 }
 
 // copyInto copies a build's product. The object tree is written in place by the next make (objtool and sorttable change vmlinux), so it is no link.

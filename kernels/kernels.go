@@ -22,6 +22,8 @@
 //	builds/KEY/          bzImage vmlinux boot-vmlinux config build.json build.log manifest patched/
 //	memo/                what would be asked again: request -> key, file -> hash
 //
+// What a running kcatch uses is locked, so that another one does not remove it: see [Claim].
+//
 // Kbuild: https://docs.kernel.org/kbuild/index.html. Boot image: https://docs.kernel.org/arch/x86/boot.html.
 package kernels
 

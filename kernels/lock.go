@@ -13,9 +13,18 @@ import (
 // lockPoll is how often a held lock is asked for again. flock has no wait that a context could end.
 const lockPoll = 100 * time.Millisecond
 
-// lock takes the lock file name for this process, and calls waiting once when another has it. The lock ends when the file
-// is closed here and in every process that inherited it.
+// lock takes the lock file name for this process alone, and calls waiting once when another has it. The lock ends when the file
+// is closed here and in every process that inherited it. The file's time then says when it was last taken.
 func lock(ctx context.Context, name string, waiting func()) (held *os.File, err error) {
+	return flock(ctx, name, unix.LOCK_EX, waiting)
+}
+
+// share takes the lock file name together with others that share it.
+func share(ctx context.Context, name string, waiting func()) (held *os.File, err error) {
+	return flock(ctx, name, unix.LOCK_SH, waiting)
+}
+
+func flock(ctx context.Context, name string, how int, waiting func()) (held *os.File, err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 		return nil, infra("lock", name, err)
 	}
@@ -25,8 +34,9 @@ func lock(ctx context.Context, name string, waiting func()) (held *os.File, err 
 	}
 	told := false
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		if err == nil {
+			_ = os.Chtimes(name, time.Time{}, time.Now()) // what is not known costs an entry that goes too early
 			return f, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {

@@ -49,6 +49,9 @@ func tidy(cache string, now time.Time) {
 	sort.Slice(builds, func(i, j int) bool { return used[builds[i]].Before(used[builds[j]]) })
 	for _, name := range builds[:max(0, min(surplus, len(builds)))] {
 		// Renamed first, so that nobody finds half an entry.
+		if held(filepath.Join(name, recordName)) {
+			continue
+		}
 		gone := filepath.Join(filepath.Dir(name), ".tmp-"+filepath.Base(name))
 		if os.Rename(name, gone) == nil {
 			_ = os.RemoveAll(gone)
