@@ -112,7 +112,7 @@ func (b *boot) checks(r *verdict.Result) {
 		r.Details = append(r.Details, "in the check "+name+", which did not come back")
 	}
 	var notes []string
-	r.Subtests, notes = heard.subtests(r.Checks)
+	r.Subtests, notes = heard.subtests(r.Checks, runs)
 	r.Notes = append(r.Notes, notes...)
 }
 
@@ -143,9 +143,10 @@ type hearing struct {
 	log    []verdict.LogLine
 	reader images.CheckReader
 
-	known  map[string]bool // the lines of the log, cleaned; made when they are needed
-	kernel ktap.Decoder    // of the console's lines that are the kernel's
-	others ktap.Decoder    // of those that are neither the kernel's nor a check's
+	known  map[string]bool       // the lines of the log, cleaned; made when they are needed
+	kernel ktap.Decoder          // of the console's lines that are the kernel's
+	others ktap.Decoder          // of those that are neither the kernel's nor a check's
+	checks map[int]*ktap.Decoder // by the checks' numbers
 }
 
 // console reads the console. Which lines are the kernel's tells printk's time in front of them, and the log.
@@ -154,6 +155,15 @@ func (h *hearing) console(lines func(func(string))) {
 	h.reader.Kernel = func(text string) bool {
 		text, _, ok := ktap.CutPrintk(text)
 		return ok && h.logged(text)
+	}
+	h.checks = map[int]*ktap.Decoder{}
+	h.reader.Line = func(number int, text string) { // all of them: of a long report the result keeps the end, which says nothing alone
+		d := h.checks[number]
+		if d == nil {
+			d = &ktap.Decoder{}
+			h.checks[number] = d
+		}
+		d.Line(text, -1)
 	}
 	lines(func(line string) {
 		if line = strings.TrimRight(line, "\r\n"); h.reader.Console(line) {
@@ -192,12 +202,15 @@ func (h *hearing) runs(n int) []images.CheckRun {
 	return runs[:n]
 }
 
+// leftOut is a test in the place of all whose results were in a part of a check's output that is nowhere.
+const leftOut = "(output left out)"
+
 // kunit is the suite that the kernel's own tests are put into.
 const kunit = "kunit"
 
 // subtests are the results of tests: the kernel's own from its log or, where that has been written over, from whichever of log and
 // console has more of them; then those of each check's output, and of the rest of the console.
-func (h *hearing) subtests(checks []verdict.Check) (out []verdict.Subtest, notes []string) {
+func (h *hearing) subtests(checks []verdict.Check, runs []images.CheckRun) (out []verdict.Subtest, notes []string) {
 	log := ktap.Decoder{Prefix: kunit}
 	for _, l := range h.log {
 		for line := range strings.SplitSeq(l.Text, "\n") {
@@ -212,12 +225,17 @@ func (h *hearing) subtests(checks []verdict.Check) (out []verdict.Subtest, notes
 			notes = append(notes, "the beginning of the log is lost, and with it, maybe, results of the kernel's own tests")
 		}
 	}
-	for _, c := range checks {
-		d := ktap.Decoder{Prefix: c.Name}
-		for _, line := range c.Output {
-			d.Line(line, -1)
+	for i, c := range checks {
+		d := h.checks[i+1]
+		if d == nil {
+			continue
 		}
-		out = append(out, d.Subtests()...)
+		d.Prefix = c.Name
+		tests := d.Subtests()
+		if len(tests) > 0 && runs[i].LeftOut { // without a plan nothing else would say that some are missing
+			tests = append(tests, verdict.Subtest{Name: report.Clean(c.Name+"/"+leftOut, 0), Status: "lost", Reason: "the guest keeps the beginning and the end of an output"})
+		}
+		out = append(out, tests...)
 	}
 	return append(out, h.others.Subtests()...), notes
 }

@@ -134,6 +134,7 @@ func TestHearing(t *testing.T) {
 	}
 	stamped := "[    1.000000] " + strings.ReplaceAll(report, "\n", "\r\n[    1.000000] ") + "\r\n"
 	const tap = "TAP version 13\r\n1..1\r\nok 1 x\r\n"
+	const began, ended = "kcatch: check 001 begins at 1.00 m\n", "kcatch: check 001 exited 0 at 1.00 m\n"
 	for _, c := range []struct {
 		name, console string
 		log           []verdict.LogLine
@@ -151,6 +152,9 @@ func TestHearing(t *testing.T) {
 		{"the kernel's lines between", "TAP version 13\n1..2\nok 1 x\n" + stamped + "ok 2 y\n", log(0, report), "kunit/a kunit/b userspace/x userspace/y", 0},
 		{"a check", "kcatch: check 001 begins at 1.00 m\n| TAP version 13\n| 1..1\n| ok 1 x\nkcatch: check 001 exited 0 at 1.00 m\nkcatch: check 002 begins at 1.00 m\n" + tap,
 			nil, "one/x userspace/x", 0},
+		{"a long report of a check", began + "| TAP version 13\n| not ok 1 x\n" + strings.Repeat("| "+strings.Repeat("y", 999)+"\n", 300) + "| ok 2 z\n" + ended, nil, "one/x one/z", 0},
+		{"a part of it left out", began + "| TAP version 13\n| ok 1 x\n!\n| ok 3 z\n" + ended, nil, "one/x one/z one/(output left out)", 0},
+		{"no report, a part left out", began + "| x\n!\n| ok 3 z\n" + ended, nil, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := &hearing{log: c.log, reader: images.CheckReader{Marker: "m", Checks: 1}}
@@ -160,7 +164,7 @@ func TestHearing(t *testing.T) {
 				}
 			})
 			run := h.runs(1)[0]
-			got, notes := h.subtests([]verdict.Check{checkOf(&GuestCheck{Name: "one"}, &run, verdict.Good)})
+			got, notes := h.subtests([]verdict.Check{checkOf(&GuestCheck{Name: "one"}, &run, verdict.Good)}, []images.CheckRun{run})
 			var names []string
 			for _, s := range got {
 				names = append(names, s.Name)

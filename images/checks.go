@@ -45,12 +45,17 @@ type CheckRun struct {
 	Status  int     // of one that came back, 0 to 255
 	Seconds float64 // by the guest's clock; 0 is not known
 	Output  string  // its end, when Truncated
-	// Truncated says that some of its output is not here.
-	Truncated bool
+	// Truncated says that some of its output is not here, and LeftOut that the guest did not even send it.
+	Truncated, LeftOut bool
 
 	began float64
 	lines []byte
+	line  []byte // that is not whole yet, for CheckReader.Line
+	open  bool
 }
+
+// maxLine bounds a line that Line is told of, in bytes.
+const maxLine = 4096
 
 // maxOutput bounds the output of one check, in bytes.
 const maxOutput = 64 << 10
@@ -71,7 +76,10 @@ type CheckReader struct {
 	Checks int // how many there are: a guest that tells of more is not believed
 	// Kernel reports whether text, the end of a line, is a line of the kernel's own; may be nil.
 	Kernel func(text string) bool
-	Runs   []CheckRun // by number, from 0
+	// Line is told of each line of a check's output, once and whole, those too that [CheckRun.Output] has no room for; may be nil. Of a
+	// line it gets maxLine bytes.
+	Line func(number int, text string)
+	Runs []CheckRun // by number, from 0
 
 	now   int    // the number of the check that is running; 0: none
 	whole string // the beginning of a line into which the kernel's cut
@@ -111,6 +119,7 @@ func (r *CheckReader) Event(line string) bool {
 			run.Begun, run.began, r.now = true, at, number
 		}
 	case !run.Ended:
+		r.end(number)
 		run.Begun, run.Ended, run.Status, run.Stopped, r.now = true, true, status, verb == "stopped", 0
 		if run.began > 0 && at > run.began {
 			run.Seconds = math.Round((at-run.began)*100) / 100 // as /proc/uptime has it
@@ -156,17 +165,31 @@ func (r *CheckReader) Console(line string) bool {
 		if len(run.lines) > 0 {
 			run.lines = append(run.lines, '\n')
 		}
+		r.end(r.now)
+		run.open = true
 	case '+':
 	default: // '!'
-		run.Truncated = true
+		r.end(r.now)
+		run.Truncated, run.LeftOut = true, true
 		return true
 	}
 	run.lines = append(run.lines, text...)
+	run.line = append(run.line, text[:min(len(text), maxLine-len(run.line))]...)
 	if n := len(run.lines); n > 4*maxOutput {
 		run.lines = append(run.lines[:0], run.lines[n-maxOutput:]...)
 		run.Truncated = true
 	}
 	return true
+}
+
+// end tells of a line that is whole now.
+func (r *CheckReader) end(number int) {
+	if run := &r.Runs[number-1]; run.open {
+		if r.Line != nil {
+			r.Line(number, string(run.line))
+		}
+		run.open, run.line = false, run.line[:0]
+	}
 }
 
 // maxCut is the longest line that is looked through for one of the kernel's, in bytes. The guest's own are half as long.
@@ -190,10 +213,11 @@ func (r *CheckReader) cut(line string) (at int, ok bool) {
 func (r *CheckReader) End() []CheckRun {
 	for i := range r.Runs {
 		run := &r.Runs[i]
+		r.end(i + 1)
 		if n := len(run.lines); n > maxOutput {
 			run.lines, run.Truncated = run.lines[n-maxOutput:], true
 		}
-		run.Output, run.lines = string(run.lines), nil
+		run.Output, run.lines, run.line = string(run.lines), nil, nil
 	}
 	return r.Runs
 }

@@ -159,6 +159,29 @@ func TestCheckReader(t *testing.T) {
 	}
 }
 
+// TestCheckLines: each line is told once and whole, however long the output, and none of a check that has not begun.
+func TestCheckLines(t *testing.T) {
+	var got []string
+	r := CheckReader{Marker: "m1", Checks: 2, Kernel: func(s string) bool { return s == "[k]" }, Line: func(n int, text string) {
+		if len(text) > maxLine {
+			t.Errorf("a line of %d bytes", len(text))
+		}
+		got = append(got, fmt.Sprint(n, " ", text[:min(len(text), 9)]))
+	}}
+	long := strings.Repeat("+ "+strings.Repeat("x", 1000)+"\n", 200)
+	for line := range strings.Lines("| early\nkcatch: check 001 begins at 1.00 m1\n| a\n+ b\nc\n| d[k]\ne\n|\n!\n| f\nkcatch: check 001 exited 0 at 1.50 m1\n| g\n" +
+		"kcatch: check 002 begins at 1.50 m1\n| long\n" + long + "| last") {
+		r.Console(line)
+	}
+	runs := r.End()
+	if want := "1 ab,1 de,1 ,1 f,2 longxxxxx,2 last"; strings.Join(got, ",") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ","), want)
+	}
+	if !runs[0].LeftOut || runs[1].LeftOut || !runs[1].Truncated {
+		t.Errorf("left out: %v, %v; truncated: %v", runs[0].LeftOut, runs[1].LeftOut, runs[1].Truncated)
+	}
+}
+
 func TestChecksImage(t *testing.T) {
 	b, err := Build(Spec{Busybox: busybox(t), Marker: "m", Checks: []Check{{Script: []byte("true"), Limit: time.Minute}, {Script: []byte("false\n")}}})
 	if err != nil {
@@ -188,7 +211,11 @@ func FuzzCheckReader(f *testing.F) {
 	f.Add("kcatch: check 001 begins at 0.5 m1\n| a[x]\n+ b\n!\nkcatch: check 001 exited 0 at 1 m1\nkcatch: check 999 stopped at - m1\n")
 	f.Add("kcatch: check 002 exited 0 at 1 m1\n| a\nkcatch: check 001 begins at 1e9 m1\n|\n||\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		r := CheckReader{Marker: "m1", Checks: 5, Kernel: func(s string) bool { return strings.HasPrefix(s, "[x") }}
+		r := CheckReader{Marker: "m1", Checks: 5, Kernel: func(s string) bool { return strings.HasPrefix(s, "[x") }, Line: func(number int, text string) {
+			if number < 1 || number > 5 || len(text) > maxLine {
+				t.Errorf("a line of %d bytes of check %d", len(text), number)
+			}
+		}}
 		for line := range strings.Lines(text) {
 			r.Console(line)
 		}
