@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kcatch/harness"
+	"kcatch/harness/autopsy"
 	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
 	"kcatch/kernels"
@@ -51,6 +52,25 @@ func TestRequestRefused(t *testing.T) {
 	c.Plan.Kernel, c.Plan.Until = "no such kernel", "init"
 	if err := Check(context.Background(), Request{Cells: []Cell{c}}); blame.Of(err) != blame.Usage || !strings.HasPrefix(err.Error(), "cell a: ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestCheckKey: plans that are not checked alike have two keys, and the command line and where results go make no difference.
+func TestCheckKey(t *testing.T) {
+	checked := func(c harness.GuestCheck) harness.Plan { return harness.Plan{Checks: []harness.GuestCheck{c}} }
+	keys := map[string]int{}
+	for i, p := range []harness.Plan{
+		{}, {Kernel: "a"}, {Vmlinux: "a"}, {BootVmlinux: "a"}, {Initrd: "a"}, {Machine: "a"}, {CPU: "a"}, {Until: "a"}, {QEMU: "a"}, {Memory: 1}, {CPUs: 1},
+		{QEMUArg: []string{"a"}}, {Workload: "a"}, {Modules: "a"}, {Build: &kernels.Request{}}, {Build: &kernels.Request{Tree: "a"}},
+		checked(harness.GuestCheck{Name: "a"}), checked(harness.GuestCheck{Command: "a"}), checked(harness.GuestCheck{Script: []byte("a")}), checked(harness.GuestCheck{Limit: 1}),
+	} {
+		if other, ok := keys[checkKey(&p)]; ok {
+			t.Errorf("plan %d has the key of plan %d: %s", i, other, checkKey(&p))
+		}
+		keys[checkKey(&p)] = i
+	}
+	if checkKey(&harness.Plan{}) != checkKey(&harness.Plan{Append: "quiet", Out: "a", Timeout: 1}) {
+		t.Error("each command line is checked anew")
 	}
 }
 
@@ -106,14 +126,18 @@ func TestBootCommand(t *testing.T) {
 		Build:  &kernels.Request{Tree: "my tree", Patches: []string{"a", "b.diff"}, Base: "tiny", Fragments: []string{"kasan"}, Make: []string{"LLVM=1"}},
 		Append: "quiet x='1'", Machine: "q35", Memory: 512 << 20, CPUs: 2, Accel: "tcg", QEMUArg: []string{"-cpu", "max"}, Until: "init",
 		Timeout: 90 * time.Second, FailOn: []verdict.Class{verdict.Oops, verdict.Warn},
+		CPU: "Nehalem", Values: autopsy.ValueOptions{Args: true, Locals: true, Depth: 2}, Timeline: true,
+		Checks: []harness.GuestCheck{{Name: "a", Command: "ls /x"}, {Name: "b", Script: []byte("ls")}, {Name: "c", Command: "ls", Limit: time.Second},
+			{Name: "d", Command: "ls\nls"}},
 	}}
-	want := `kcatch boot 'my tree' --patch a --patch b.diff --base tiny --config kasan --make LLVM=1 --append 'quiet x='\''1'\''' --machine q35 ` +
-		`--memory 512M --smp 2 --accel tcg --qemu-arg=-cpu --qemu-arg=max --until init --timeout 1m30s --fail-on oops,warn --expect oops:foo`
+	want := `kcatch boot 'my tree' --patch a --patch b.diff --base tiny --config kasan --make LLVM=1 --check 'ls /x' --append 'quiet x='\''1'\''' --machine q35 ` +
+		`--memory 512M --smp 2 --cpu Nehalem --accel tcg --qemu-arg=-cpu --qemu-arg=max --until init --timeout 1m30s --fail-on oops,warn ` +
+		`--values all --values-depth 2 --timeline --expect oops:foo`
 	if got := bootCommand(&c); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	c = Cell{Plan: harness.Plan{Kernel: "bzImage", Vmlinux: "vmlinux", BootVmlinux: "boot", Initrd: "none", Run: "ls /", Modules: "m", QEMU: "q"}}
-	if got := bootCommand(&c); got != "kcatch boot --kernel bzImage --vmlinux vmlinux --boot-vmlinux boot --initrd none --modules m --run 'ls /' --qemu q" {
+	if got := bootCommand(&c); got != "kcatch boot --kernel bzImage --vmlinux vmlinux --boot-vmlinux boot --initrd none --modules m --run 'ls /' --qemu q --fail-on none --values none" {
 		t.Error(got)
 	}
 }

@@ -2,6 +2,7 @@ package smoke
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -22,11 +23,7 @@ func Check(ctx context.Context, req Request) error {
 	seen := map[string]bool{}
 	for i := range req.Cells {
 		p := req.Cells[i].Plan
-		key := fmt.Sprintf("%q %q %q %q %q %q %q %d %d %q", p.Kernel, p.Vmlinux, p.BootVmlinux, p.Initrd, p.Machine, p.Until, p.QEMU, p.Memory, p.CPUs, p.QEMUArg) +
-			p.Workload + " " + p.Modules
-		if p.Build != nil {
-			key += " " + buildKey(&p)
-		}
+		key := checkKey(&p)
 		if seen[key] {
 			continue
 		}
@@ -36,6 +33,19 @@ func Check(ctx context.Context, req Request) error {
 		}
 	}
 	return nil
+}
+
+// checkKey is equal for plans of which [harness.Check] says the same.
+func checkKey(p *harness.Plan) string {
+	key := fmt.Sprintf("%q %q %q %q %q %q %q %q %d %d %q %q %q", p.Kernel, p.Vmlinux, p.BootVmlinux, p.Initrd, p.Machine, p.CPU, p.Until, p.QEMU,
+		p.Memory, p.CPUs, p.QEMUArg, p.Workload, p.Modules)
+	for _, c := range p.Checks {
+		key += fmt.Sprintf(" %q %x %x %d", c.Name, sha256.Sum256([]byte(c.Command)), sha256.Sum256(c.Script), c.Limit)
+	}
+	if p.Build != nil {
+		key += " " + buildKey(p)
+	}
+	return key
 }
 
 // checkRequest refuses what can be seen to be wrong without a look at a kernel. It returns the baseline; nil without one.

@@ -1,14 +1,15 @@
 package smoke
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"kcatch/internal/shell"
 )
 
-// bootCommand is a "kcatch boot" that boots a cell alone. What the cell is judged by besides is not in it: checks, the baseline, the
-// allow list.
+// bootCommand is a "kcatch boot" that boots a cell alone. What boot has no flag for is not in it: a workload, checks that are
+// scripts, have lines or have a limit of their own; and what the cell is judged by besides, the baseline and the allow list.
 func bootCommand(c *Cell) string {
 	words := []string{"kcatch", "boot"}
 	add := func(flag, value string) {
@@ -38,6 +39,11 @@ func bootCommand(c *Cell) string {
 	add("--initrd", p.Initrd)
 	add("--modules", p.Modules)
 	add("--run", p.Run)
+	for _, check := range p.Checks {
+		if check.Limit == 0 && !strings.Contains(check.Command, "\n") {
+			add("--check", check.Command)
+		}
+	}
 	add("--append", p.Append)
 	add("--machine", p.Machine)
 	if p.Memory > 0 {
@@ -46,6 +52,7 @@ func bootCommand(c *Cell) string {
 	if p.CPUs > 0 {
 		add("--smp", fmt.Sprint(p.CPUs))
 	}
+	add("--cpu", p.CPU)
 	add("--accel", p.Accel)
 	add("--qemu", p.QEMU)
 	for _, a := range p.QEMUArg {
@@ -55,11 +62,23 @@ func bootCommand(c *Cell) string {
 	if p.Timeout > 0 {
 		add("--timeout", p.Timeout.String())
 	}
-	var classes []string
+	classes := []string{}
 	for _, f := range p.FailOn {
 		classes = append(classes, string(f))
 	}
-	add("--fail-on", strings.Join(classes, ","))
+	add("--fail-on", cmp.Or(strings.Join(classes, ","), "none"))
+	switch v := p.Values; {
+	case v.Locals:
+		add("--values", "all")
+	case !v.Args:
+		add("--values", "none")
+	}
+	if p.Values.Depth > 0 {
+		add("--values-depth", fmt.Sprint(p.Values.Depth))
+	}
+	if p.Timeline {
+		words = append(words, "--timeline")
+	}
 	add("--expect", c.Expect)
 	return strings.Join(words, " ")
 }
