@@ -59,6 +59,7 @@ func bootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 // introduce makes talk as loud as the settings want it, and says what there is to say of them.
 func introduce(talk *talk, cfg config.Boot, resolved config.Resolved) {
 	talk.quiet = cfg.Quiet
+	talk.terminal = talk.terminal && !cfg.Plain
 	for _, n := range append(resolved.Notes, strangers(resolved)...) {
 		talk.remark(n)
 	}
@@ -241,6 +242,9 @@ func show(cfg config.Boot, r *verdict.Result, stdout io.Writer) error {
 
 // styleOf is the look of the text on standard output.
 func styleOf(cfg config.Boot, stdout io.Writer) report.Style {
+	if cfg.Plain {
+		return report.Style{}
+	}
 	style := report.Style{Color: isTerminal(stdout) && !cfg.NoColor && os.Getenv("NO_COLOR") == ""}
 	if f, ok := stdout.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kcatch/harness/config"
 	"kcatch/harness/faults"
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
@@ -32,8 +31,8 @@ const faultsExample = `  kcatch faults --list
 
 // faultsFlags are the verb's own.
 type faultsFlags struct {
-	list       bool
-	only, json string
+	list, plain bool
+	only, json  string
 }
 
 func faultsCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
@@ -54,6 +53,7 @@ func faultsCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	fs.BoolVar(&flags.list, "list", false, "name the faults, boot none")
 	fs.StringVar(&flags.only, "only", "", "`GLOB` of the names to take")
 	fs.StringVar(&flags.json, "json", "", "write kcatch/faults/v1 to a `FILE`, or to standard output with -")
+	bindPlain(cmd, &flags.plain)
 	completeFaults(cmd)
 	return cmd
 }
@@ -92,7 +92,8 @@ func runFaults(ctx context.Context, flags faultsFlags, stdout io.Writer, talk *t
 	if err := faults.Check(ctx, list, ""); err != nil {
 		return 0, err
 	}
-	table := tableFor(list, styleOf(config.Boot{}, stdout))
+	table := tableFor(list, plainStyle(stdout, flags.plain))
+	talk.terminal = talk.terminal && !flags.plain
 	text := stdout
 	if flags.json == "-" {
 		text = io.Discard

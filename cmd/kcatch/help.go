@@ -21,6 +21,9 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(rest) > 0 && c.HasSubCommands() {
+				return unknownVerb(c, rest[0])
+			}
 			if len(rest) > 0 {
 				return unknownVerb(root, rest[0])
 			}

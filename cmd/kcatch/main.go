@@ -9,6 +9,7 @@
 //	kcatch smoke [TREE] [flags]    boot a matrix of kernels and machines, for CI
 //	kcatch faults [flags]          boot the fault corpus, count the right verdicts
 //	kcatch config [flags]          the settings in force, and where each comes from
+//	kcatch cache ls|prune [flags]  what the cache has, and removing it
 //	kcatch completion SHELL        shell completion for bash, zsh or fish
 //	kcatch help [VERB]
 //	kcatch version
@@ -85,14 +86,23 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	root.SetErr(talk)
 	root.SetVersionTemplate("kcatch {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		if words := c.Flags().Args(); c == root && len(words) > 0 {
-			return unknownVerb(root, words[0]) // its flags are unknown because it is
+		if words := c.Flags().Args(); c.HasSubCommands() && len(words) > 0 {
+			return unknownVerb(c, words[0]) // its flags are unknown because it is
 		}
 		return config.FlagError(c.Flags(), err)
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(bootCommand(stdout, talk, code), surveyCommand(stdout, talk, code), bisectCommand(stdout, talk, code),
-		smokeCommand(stdout, talk, code), faultsCommand(stdout, talk, code), configCommand(stdout, talk), completionCommand(stdout), versionCommand(stdout))
+	root.AddCommand(
+		bootCommand(stdout, talk, code),
+		surveyCommand(stdout, talk, code),
+		bisectCommand(stdout, talk, code),
+		smokeCommand(stdout, talk, code),
+		faultsCommand(stdout, talk, code),
+		configCommand(stdout, talk),
+		cacheCommand(stdout),
+		completionCommand(stdout),
+		versionCommand(stdout),
+	)
 	root.SetHelpCommand(helpCommand(root))
 	return root
 }

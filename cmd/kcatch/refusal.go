@@ -53,17 +53,24 @@ func firstLine(s string) string {
 	return l
 }
 
-// unknownVerb refuses a word that is no verb, with the nearest one.
-func unknownVerb(root *cobra.Command, word string) error {
+// unknownVerb refuses a word that is no verb of parent, with the nearest one.
+func unknownVerb(parent *cobra.Command, word string) error {
+	path := parent.CommandPath()
 	hint := "kcatch help lists the verbs"
+	if parent.HasParent() {
+		hint = path + " --help lists them"
+	}
 	var verbs []string
-	for _, c := range root.Commands() {
+	for _, c := range parent.Commands() {
 		if c.IsAvailableCommand() {
 			verbs = append(verbs, c.Name())
 		}
 	}
 	if near := nearest.Name(word, verbs, 3); near != "" {
-		hint = "did you mean kcatch " + near + "?"
+		hint = "did you mean " + path + " " + near + "?"
+	}
+	if parent.HasParent() {
+		word = path + " " + word
 	}
 	return blame.New(blame.Usage, word+": no such verb", hint)
 }

@@ -44,6 +44,7 @@ type Boot struct {
 	JSON                    string // a file, "-", or empty
 	Out                     string // a directory, or empty for a new one in the user's state directory
 	Quiet, Verbose, NoColor bool
+	Plain                   bool // what a pipe would get, also on a terminal
 }
 
 // Builds reports whether a kernel is to be built, and not one booted that is there already.
@@ -159,5 +160,7 @@ func bootKeys() []key {
 			put: func(b *Boot, v []string, _ input) error { b.Verbose = v[0] == "true"; return nil }},
 		{name: "no-color", form: toggle, usage: "no colors, also on a terminal",
 			put: func(b *Boot, v []string, _ input) error { b.NoColor = v[0] == "true"; return nil }},
+		{name: "plain", form: toggle, usage: "what a pipe would get, also on a terminal: no colors, no moving lines, nothing cut to a width",
+			put: func(b *Boot, v []string, _ input) error { b.Plain = v[0] == "true"; return nil }},
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // Smoke is the settings of a smoke test, resolved and checked: a matrix of boots.
 type Smoke struct {
-	// Boot has what holds for the run as a whole: Tree, Profile, Out, JSON, Quiet, Verbose, NoColor. The rest of it is what a cell
+	// Boot has what holds for the run as a whole: Tree, Profile, Out, JSON, Quiet, Verbose, NoColor, Plain. The rest of it is what a cell
 	// has that no member of the profile says anything of.
 	Boot Boot
 	// Cells are the matrix without what the profile excludes: kernels, then machines, then command lines, in the profile's order.
