@@ -40,11 +40,11 @@ func (p probe) run(ctx context.Context) (round time.Duration, trouble string, er
 	defer proc.kill()
 	within, cancel := context.WithTimeout(ctx, p.deadline)
 	defer cancel()
-	round, failed := p.play(within, proc, dir.path+"/g")
+	round, gone, failed := p.play(within, proc, dir.path+"/g")
 	if failed == nil {
 		return round, "", nil
 	}
-	ended := proc.exited() || within.Err() == nil && !answered(failed) && proc.wait(exitGrace)
+	ended := gone || within.Err() == nil && !answered(failed) && proc.wait(exitGrace)
 	switch line := firstComplaint(proc.out.String()); {
 	case ctx.Err() != nil:
 		return 0, "", fmt.Errorf("probe accelerator: %w", context.Cause(ctx))
@@ -68,14 +68,21 @@ func (p probe) argv(dir, kernel string) []string {
 		"-chardev", "socket,id=gdb0,path=" + comma(dir+"/g") + ",server=on,wait=off", "-gdb", "chardev:gdb0", "-S"}
 }
 
-// play takes the guest from mark to mark and to its end.
-func (p probe) play(ctx context.Context, proc *process, socket string) (round time.Duration, err error) {
+// play takes the guest from mark to mark and to its end. gone says that QEMU had ended by then: of itself, for what we hang up
+// on may end, too.
+func (p probe) play(ctx context.Context, proc *process, socket string) (round time.Duration, gone bool, err error) {
 	conn, err := dialProcess(ctx, proc, socket)
 	if err != nil {
-		return 0, err
+		return 0, proc.exited(), err
 	}
 	stub := rsp.New(conn, rsp.Options{Timeout: p.deadline, KVM: p.accel == KVM.String()})
 	defer stub.Close()
+	round, err = marks(ctx, proc, stub)
+	return round, proc.exited(), err
+}
+
+// marks is what play does once it is connected.
+func marks(ctx context.Context, proc *process, stub *rsp.Client) (round time.Duration, err error) {
 	if err := stub.Handshake(ctx); err != nil {
 		return 0, err
 	}
@@ -152,10 +159,13 @@ func reach(ctx context.Context, stub *rsp.Client, at uint64) (time.Duration, err
 	if err != nil {
 		return 0, err
 	}
-	if s.Reason() != rsp.ReasonBreak {
-		return 0, astray("it stopped for another reason than its breakpoint (%s)", s.Reason())
+	switch s.Reason() {
+	case rsp.ReasonBreak:
+		return took, stands(ctx, stub, at)
+	case rsp.ReasonExited:
+		return 0, rsp.ErrClosed // its exit status says more
 	}
-	return took, stands(ctx, stub, at)
+	return 0, astray("it stopped for another reason than its breakpoint (%s)", s.Reason())
 }
 
 // enter steps from a mark into the work. A step may end before the instruction, when QEMU had an interrupt to look after.
