@@ -53,7 +53,7 @@ func (t *text) headline(r *verdict.Result) {
 	case verdict.Good:
 		t.line("%s  %s", t.style.good("GOOD"), Clean(r.Summary, 0))
 	case verdict.Bad:
-		t.line("%s  %s  %s", t.style.bad("BAD"), t.style.strong(string(r.Class)), Clean(firstPart(r.Summary), 0))
+		t.line("%s  %s  %s", t.style.bad("BAD"), t.style.strong(Clean(string(r.Class), 40)), Clean(firstPart(r.Summary), 0))
 	default:
 		t.line("%s  %s", t.style.warn("SKIP"), Clean(r.Summary, 0))
 	}
@@ -62,7 +62,7 @@ func (t *text) headline(r *verdict.Result) {
 	}
 	t.stages(r)
 	if r.Error != nil && r.Error.Hint != "" {
-		t.line("     hint: %s", r.Error.Hint)
+		t.line("     hint: %s", Clean(r.Error.Hint, 0))
 	}
 }
 
@@ -232,15 +232,15 @@ func (t *text) frames(frames []verdict.Frame, cause *verdict.Cause) {
 }
 
 func (t *text) rule(e *verdict.Exception, instruction string) {
-	head := fmt.Sprintf(" ──  exception %s (%d)", e.Name, e.Vector)
+	head := fmt.Sprintf(" ──  exception %s (%d)", Clean(e.Name, 40), e.Vector)
 	if e.Vector < 0 {
-		head = " ──  " + e.Name
+		head = " ──  " + Clean(e.Name, 40)
 	}
 	if instruction != "" {
 		head += "  " + Clean(instruction, 60)
 	}
 	if e.Text != "" {
-		head += fmt.Sprintf("  %s, cr2 %s", e.Text, e.CR2)
+		head += fmt.Sprintf("  %s, cr2 %s", Clean(e.Text, 0), e.CR2)
 	}
 	if e.Guessed {
 		head += "  (vector deduced from the instruction)"
@@ -383,15 +383,15 @@ func (t *text) next(r *verdict.Result) {
 	}
 	t.line("")
 	if r.Artifacts.QEMUCommand != "" {
-		script := shell.Word(r.Artifacts.QEMUCommand)
+		script := Clean(shell.Word(r.Artifacts.QEMUCommand), 0)
 		t.line("%s  sh %s", t.style.dim("boot it again "), script)
 		t.line("%s  sh %s nokaslr -S", t.style.dim("stop it at 0  "), script)
 	}
 	if r.Artifacts.GDBCommand != "" {
-		t.line("%s  %s", t.style.dim("then in gdb   "), r.Artifacts.GDBCommand)
+		t.line("%s  %s", t.style.dim("then in gdb   "), Clean(r.Artifacts.GDBCommand, 0))
 	}
 	if r.Artifacts.Dir != "" {
-		t.line("%s  %s", t.style.dim("artifacts     "), r.Artifacts.Dir)
+		t.line("%s  %s", t.style.dim("artifacts     "), Clean(r.Artifacts.Dir, 0))
 	}
 	t.line("%s  build %.1fs, boot %.2fs, examined in %.0f ms", t.style.dim("time          "), r.Timing.Build, r.Timing.Boot,
 		r.Timing.Examine*1000)
