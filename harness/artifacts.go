@@ -25,7 +25,10 @@ import (
 
 // artifacts is the directory that a boot leaves behind: the console, the log from memory, the result, the report, the
 // initramfs and a script that boots the same again.
-type artifacts struct{ dir string }
+type artifacts struct {
+	dir     string
+	release func() // see Hold
+}
 
 // openArtifacts makes the directory: the plan's, or a new one in the user's state directory, never the current one.
 func (b *boot) openArtifacts() error {
@@ -41,7 +44,7 @@ func (b *boot) openArtifacts() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return diskError("artifacts", err)
 	}
-	b.artifacts = artifacts{dir: dir}
+	b.artifacts = artifacts{dir: dir, release: Hold(dir)}
 	for _, name := range []string{"console.log", "dmesg.log", "qemu.sh", "report.txt", "result.json", coreName, exceptionsName} {
 		_ = os.Remove(b.artifacts.path(name)) // an earlier boot's; what cannot be removed cannot be written either
 	}
@@ -61,7 +64,7 @@ func (b *boot) dropArtifacts() error {
 const keptBoots = 50
 
 // Prune removes all but the newest directories of runs from a directory. Their names begin with the time, so the order is
-// theirs; what does not begin with a digit is none. What cannot be removed stays.
+// theirs; what does not begin with a digit is none. What cannot be removed stays, and so does a run that is under way, see [Hold].
 func Prune(dir string, keep int) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
@@ -69,7 +72,9 @@ func Prune(dir string, keep int) {
 	}
 	runs := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() || e.Name()[0] < '0' || e.Name()[0] > '9' })
 	for _, e := range runs[:max(0, len(runs)-keep)] {
-		_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+		if run := filepath.Join(dir, e.Name()); !held(run) {
+			_ = os.RemoveAll(run)
+		}
 	}
 }
 

@@ -57,6 +57,7 @@ func (b *boot) once(ctx context.Context) (verdict.Result, error) {
 	if err := b.openArtifacts(); err != nil {
 		return verdict.Result{}, err
 	}
+	defer b.artifacts.release()
 	if err := b.initramfs(ctx); err != nil {
 		return verdict.Result{}, err
 	}

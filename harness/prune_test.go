@@ -27,3 +27,32 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	}
 	Prune(filepath.Join(dir, "not there"), 0)
 }
+
+// TestPruneLeavesWhatRuns: a run that is under way keeps its directory, however old it is, until it has ended.
+func TestPruneLeavesWhatRuns(t *testing.T) {
+	dir := t.TempDir()
+	old, older := filepath.Join(dir, "20260102-000000.000-1"), filepath.Join(dir, "20260101-000000.000-1")
+	for _, d := range []string{old, older} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := Hold(older), Hold(older)
+	left := func() string {
+		Prune(dir, 0)
+		entries, _ := os.ReadDir(dir)
+		return fmt.Sprint(entries)
+	}
+	if got := left(); got != "[d 20260101-000000.000-1/]" {
+		t.Errorf("left: %s", got)
+	}
+	first()
+	if got := left(); got != "[d 20260101-000000.000-1/]" {
+		t.Errorf("one of two has ended, left: %s", got)
+	}
+	second()
+	if got := left(); got != "[]" {
+		t.Errorf("both have ended, left: %s", got)
+	}
+	Hold(old)() // it is gone
+}

@@ -39,6 +39,7 @@ func (w lab) run(ctx context.Context, req Request, l Listener) (verdict.Smoke, e
 	if err != nil {
 		return out, err
 	}
+	defer harness.Hold(dir)()
 	if err := forget(dir, req.Cells); err != nil {
 		return out, err
 	}
