@@ -27,7 +27,7 @@ import (
 // initramfs and a script that boots the same again.
 type artifacts struct {
 	dir     string
-	release func() // see Hold
+	release func() // gives the directory free for another boot
 }
 
 // openArtifacts makes the directory: the plan's, or a new one in the user's state directory, never the current one.
@@ -44,7 +44,11 @@ func (b *boot) openArtifacts() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return diskError("artifacts", err)
 	}
-	b.artifacts = artifacts{dir: dir, release: Hold(dir)}
+	release, err := Hold(dir)
+	if err != nil {
+		return err
+	}
+	b.artifacts = artifacts{dir: dir, release: release}
 	for _, name := range []string{"console.log", "dmesg.log", "qemu.sh", "report.txt", "result.json", coreName, exceptionsName} {
 		_ = os.Remove(b.artifacts.path(name)) // an earlier boot's; what cannot be removed cannot be written either
 	}

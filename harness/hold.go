@@ -2,19 +2,29 @@ package harness
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
+
+	"kcatch/internal/blame"
 )
 
-// Hold keeps the directory of a run from [Prune] of other processes, and of this one, until release is called or the process ends. It is
-// a shared flock(2) on the directory; where the file system has none the directory is not kept.
-func Hold(dir string) (release func()) {
+// Hold takes the directory of a run for this caller, until release is called or the process ends: it is kept from [Prune], and
+// whoever else wants it is refused meanwhile, with an error of kind [blame.Infrastructure]: two runs in one directory would read each
+// other's console, and say of a good kernel that it died.
+//
+// The lock is on the directory itself (flock(2)), so that nothing is left in it. A file system that has no locks lets everybody in.
+func Hold(dir string) (release func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
-		return func() {} // whoever writes there will say so
+		return nil, diskError("artifacts", err)
 	}
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	return func() { _ = f.Close() }
+	if taken(f) {
+		_ = f.Close()
+		return nil, blame.New(blame.Infrastructure, fmt.Sprintf("artifacts: %s: another kcatch writes there", dir),
+			"wait until it has ended, or give another directory with --out")
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 // held reports whether somebody holds a directory.
@@ -24,5 +34,10 @@ func held(dir string) bool {
 		return false
 	}
 	defer f.Close()
+	return taken(f)
+}
+
+// taken takes the lock of an open directory, and reports whether somebody else has it.
+func taken(f *os.File) bool {
 	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }

@@ -39,7 +39,11 @@ func (w lab) run(ctx context.Context, req Request, l Listener) (verdict.Smoke, e
 	if err != nil {
 		return out, err
 	}
-	defer harness.Hold(dir)()
+	release, err := harness.Hold(dir)
+	if err != nil {
+		return out, err
+	}
+	defer release()
 	if err := forget(dir, req.Cells); err != nil {
 		return out, err
 	}

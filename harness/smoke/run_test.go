@@ -343,3 +343,25 @@ func TestOrder(t *testing.T) {
 3s boot c
 4s c pass`)
 }
+
+// Two runs in one directory would mix their consoles.
+func TestDirectoryInUse(t *testing.T) {
+	out := t.TempDir()
+	old := filepath.Join(out, ResultName)
+	if err := os.WriteFile(old, []byte("{}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	release, err := harness.Hold(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	w := &world{begin: time.Now()}
+	_, err = w.lab().run(t.Context(), Request{Out: out, Cells: []Cell{cellOf("a", "")}}, Listener{})
+	if blame.Of(err) != blame.Infrastructure || len(w.story) > 0 {
+		t.Errorf("got %v after %q, want it refused before any boot", err, w.story)
+	}
+	if _, err := os.Stat(old); err != nil {
+		t.Error("the result of the run that is there: ", err)
+	}
+}
