@@ -84,10 +84,5 @@ func chainLines(frames []verdict.Frame, limit int) []string {
 	return out
 }
 
-// checkSaid says how a check ended: "exit status 3", "did not come back".
-func checkSaid(k *verdict.Check) string {
-	if k.Status == nil {
-		return "did not come back"
-	}
-	return fmt.Sprintf("exit status %d", *k.Status)
-}
+// checkSaid says how a check that failed ended: "exit status 3", "stopped after 1m0s".
+func checkSaid(k *verdict.Check) string { return Clean(k.Ended(), maxLine) }

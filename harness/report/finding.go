@@ -125,6 +125,8 @@ func placeOf(c *verdict.Cell) sourcePlace {
 			at.file, at.line = "", 0
 		}
 		return at
+	case r.Verdict == verdict.Good && ruleOf(c) != string(verdict.Warn): // of what ran in the guest there is no line in the kernel
+		return sourcePlace{}
 	case len(r.Warnings) > 0 && len(r.Warnings[0].Frames) > 0:
 		return framePlace(r.Warnings[0].Frames[0])
 	}
@@ -213,15 +215,22 @@ func failedName(r *verdict.Result) string {
 // maxListed is how many cells, frames or names a message shows of each.
 const maxListed = 12
 
-// lines are what a message has to say: what happened, where it came from, in which cells, and how to see it again.
-func (f *finding) lines() []string {
+// lines are what a message has to say: what happened, where it came from, in which cells, and how to see it again. Of a boot that was
+// good the chain says nothing: it is how the guest switched itself off.
+func (f *finding) lines() []string { return f.linesWith(guestLines) }
+
+// linesWith is lines with what guest makes of what failed in the guest.
+func (f *finding) linesWith(guest func(*verdict.Result) []string) []string {
 	c := f.cells[0]
 	lines := []string{f.reason()}
-	if c.Result != nil {
-		if s := Clean(c.Result.Summary, maxLine); s != "" && s != lines[0] {
+	if r := c.Result; r != nil {
+		if s := Clean(r.Summary, maxLine); s != "" && !sameWords(s, lines[0]) {
 			lines = append(lines, s)
 		}
-		lines = append(lines, chainLines(chainOf(c.Result), maxListed)...)
+		if r.Verdict != verdict.Good {
+			lines = append(lines, chainLines(chainOf(r), maxListed)...)
+		}
+		lines = append(lines, guest(r)...)
 	}
 	var names []string
 	for _, c := range f.cells {
@@ -230,6 +239,40 @@ func (f *finding) lines() []string {
 	lines = append(lines, "in "+listed(names))
 	if c.Repeat != "" {
 		lines = append(lines, "again: "+Clean(c.Repeat, maxLine))
+	}
+	return lines
+}
+
+// guestLines are what failed of all that ran in the guest, each with the end of what it printed; where the kernel died, without what
+// did not come back of that.
+func guestLines(r *verdict.Result) []string {
+	var lines []string
+	for i := range r.Checks {
+		if k := &r.Checks[i]; !k.Passed() && (k.Status != nil || r.Verdict == verdict.Good) {
+			lines = append(lines, "check "+Clean(k.Name, maxName)+": "+checkSaid(k))
+			lines = append(lines, quoted(k.Output)...)
+		}
+	}
+	for i := range r.Subtests {
+		if t := &r.Subtests[i]; badSubtest(*t) && (t.Status != "lost" || r.Verdict == verdict.Good) {
+			lines = append(lines, strings.TrimSuffix("test "+Clean(t.Name, maxName)+": "+subtestSaid(t)+": "+Clean(t.Reason, maxLine), ": "))
+			lines = append(lines, quoted(t.Lines)...)
+		}
+	}
+	if n := len(lines) - maxGuestLines; n > 0 {
+		lines = append(lines[:maxGuestLines], fmt.Sprintf("… %d more lines", n))
+	}
+	return lines
+}
+
+// maxGuestLines is how much of what failed in a guest stands in a message.
+const maxGuestLines = 40
+
+// quoted is the end of what a check or a test printed.
+func quoted(output []string) []string {
+	var lines []string
+	for _, l := range output[max(0, len(output)-shownOutput):] {
+		lines = append(lines, "| "+Clean(l, maxLine))
 	}
 	return lines
 }

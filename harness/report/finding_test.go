@@ -102,3 +102,49 @@ func TestBounded(t *testing.T) {
 		t.Errorf("at the limit: %q", got)
 	}
 }
+
+// TestGuestFailureIsNoDeath: what a check printed is what a message says of it; where the vCPUs stood when the guest switched itself off,
+// and the line of a WARN, are not.
+func TestGuestFailureIsNoDeath(t *testing.T) {
+	two := 2
+	off := []verdict.Frame{{Function: "acpi_power_off", File: "drivers/acpi/sleep.c", Line: 1071}}
+	warned := []verdict.Warning{{Summary: "WARNING", Frames: []verdict.Frame{{Function: "w", File: "mm/w.c", Line: 3}}}}
+	good := func() *verdict.Result {
+		return &verdict.Result{Verdict: verdict.Good, Class: verdict.OK, Summary: "6.1 reached init after 1s", Warnings: warned, CPUs: []verdict.CPU{{Frames: off}},
+			Checks: []verdict.Check{
+				{Name: "net", Status: &two, Output: []string{"1", "2", "3", "4", "5", "ip: socket: Function not implemented"}},
+				{Name: "slow", Note: "stopped after 3s", Output: []string{"hello"}},
+			},
+			Subtests: []verdict.Subtest{{Name: "list/a", Status: "fail", Reason: "no", Lines: []string{"expected 1"}}, {Name: "list/b", Status: "lost"}}}
+	}
+	s := &verdict.Smoke{}
+	s.Add(verdict.Cell{Name: "k/m", Status: verdict.CellFail, Reason: "check net exited with 2", Result: good(), Repeat: "kcatch smoke"})
+	f := findings(s)[0]
+	if f.at != (sourcePlace{}) {
+		t.Errorf("it stands at %+v, want nowhere", f.at)
+	}
+	want := []string{"check net exited with 2", "6.1 reached init after 1s", "check net: exit status 2", "| 2", "| 3", "| 4", "| 5",
+		"| ip: socket: Function not implemented", "check slow: stopped after 3s", "| hello", "test list/a: failed: no", "| expected 1",
+		"test list/b: its plan promised it, and it did not come", "in k/m", "again: kcatch smoke"}
+	if got := f.lines(); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if stacks := sarifFinding(&f, sarifRules()).Stacks; len(stacks) > 0 {
+		t.Errorf("SARIF has stacks of a good boot: %+v", stacks)
+	}
+
+	dead := good()
+	dead.Verdict, dead.Class, dead.Summary = verdict.Bad, verdict.Oops, "oops"
+	d := finding{cells: []*verdict.Cell{{Name: "k/m", Status: verdict.CellFail, Result: dead}}}
+	want = []string{"oops", "#0 acpi_power_off  drivers/acpi/sleep.c:1071", "check net: exit status 2", "| 2", "| 3", "| 4", "| 5",
+		"| ip: socket: Function not implemented", "test list/a: failed: no", "| expected 1", "in k/m"}
+	if got := d.lines(); !slices.Equal(got, want) {
+		t.Errorf("of a death: got  %q\nwant %q", got, want)
+	}
+
+	dead.Checks[0].Output = slices.Repeat([]string{"x"}, 9)
+	dead.Checks = slices.Repeat(dead.Checks[:1], 20)
+	if got := guestLines(dead); len(got) != maxGuestLines+1 || got[maxGuestLines] != "… 82 more lines" {
+		t.Errorf("%d lines, the last is %q", len(got), got[len(got)-1])
+	}
+}

@@ -187,7 +187,7 @@ func sarifFinding(f *finding, rules []sarifRule) sarifResult {
 			"primaryLocationLineHash": fmt.Sprintf("%x", sha256.Sum256([]byte(f.signature)))[:16] + ":1",
 		}
 	}
-	if r := c.Result; r != nil {
+	if r := c.Result; r != nil && r.Verdict != verdict.Good {
 		for _, cpu := range r.CPUs {
 			out.addStack(fmt.Sprintf("vCPU %d %s", cpu.CPU, cpu.State), cpu.Frames)
 		}

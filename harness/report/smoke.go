@@ -133,10 +133,7 @@ func (t *text) failedChecks(r *verdict.Result) {
 
 // checkEnd says how a check that failed came back.
 func checkEnd(c *verdict.Check) string {
-	if c.Status == nil {
-		return fmt.Sprintf("check %s: did not come back", Clean(c.Name, 80))
-	}
-	return fmt.Sprintf("check %s: exit status %d", Clean(c.Name, 80), *c.Status)
+	return "check " + Clean(c.Name, 80) + ": " + checkSaid(c)
 }
 
 // ofCheck reports whether a reason only says what the line of a check says.

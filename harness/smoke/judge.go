@@ -127,10 +127,8 @@ func guestFaults(r *verdict.Result, ended bool) []string {
 	for i := range r.Checks {
 		switch ck := &r.Checks[i]; {
 		case ck.Passed():
-		case ck.Status != nil:
-			faults = append(faults, fmt.Sprintf("check %s exited with %d", ck.Name, *ck.Status))
-		case ended:
-			faults = append(faults, "check "+ck.Name+" did not come back")
+		case ck.Status != nil, ended:
+			faults = append(faults, "check "+ck.Name+": "+ck.Ended())
 		}
 	}
 	for i := range r.Subtests {

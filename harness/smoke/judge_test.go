@@ -21,7 +21,8 @@ func TestFaults(t *testing.T) {
 			Subtests: []verdict.Subtest{{Name: "s", Status: "pass"}, {Name: "k", Status: "skip"}, {Name: "d", Status: "todo"}},
 			Workload: &verdict.Workload{Name: "all", Ended: true, Steps: []verdict.WorkloadStep{{Name: "x", Outcome: "ok"}, {Name: "y", Outcome: "not there"}}},
 		}, ""},
-		{"checks", verdict.Result{Checks: []verdict.Check{{Name: "a", Status: &three}, {Name: "b"}}}, "check a exited with 3; check b did not come back"},
+		{"checks", verdict.Result{Checks: []verdict.Check{{Name: "a", Status: &three}, {Name: "b", Note: "stopped after 3s"}, {Name: "c"}}},
+			"check a: exit status 3; check b: stopped after 3s; check c: did not come back"},
 		{"subtests", verdict.Result{Subtests: []verdict.Subtest{{Name: "k/a", Status: "fail"}, {Name: "k/b", Status: "lost"}}},
 			"subtest k/a failed; subtest k/b was promised and did not come"},
 		{"workload", verdict.Result{Workload: &verdict.Workload{Name: "all", Steps: []verdict.WorkloadStep{{Name: "x", Outcome: "failed"}}}},
@@ -56,8 +57,8 @@ func TestExcused(t *testing.T) {
 		want string // "": it passes
 	}{
 		{"all well", warn, func(r *verdict.Result) { r.Checks = []verdict.Check{{Name: "a", Status: &zero}} }, ""},
-		{"checks", warn, func(r *verdict.Result) { r.Checks = failing }, "check a exited with 3; check b did not come back; beside what is"},
-		{"checks of a death", oops, func(r *verdict.Result) { r.Checks = failing }, "check a exited with 3; beside what is"},
+		{"checks", warn, func(r *verdict.Result) { r.Checks = failing }, "check a: exit status 3; check b: did not come back; beside what is"},
+		{"checks of a death", oops, func(r *verdict.Result) { r.Checks = failing }, "check a: exit status 3; beside what is"},
 		{"not begun", oops, func(r *verdict.Result) { r.Checks = failing[1:] }, ""},
 		{"subtest", oops, func(r *verdict.Result) { r.Subtests = []verdict.Subtest{{Name: "s", Status: "fail"}} }, "subtest s failed; beside"},
 		{"lost", oops, func(r *verdict.Result) { r.Subtests = []verdict.Subtest{{Name: "s", Status: "lost"}} }, ""},

@@ -1,5 +1,7 @@
 package verdict
 
+import "fmt"
+
 // SmokeSchema names the form of [Smoke].
 const SmokeSchema = "kcatch/smoke/v1"
 
@@ -106,6 +108,17 @@ type Check struct {
 
 // Passed reports whether it came back with 0.
 func (c *Check) Passed() bool { return c.Status != nil && *c.Status == 0 }
+
+// Ended says in a few words how it came back, or why it did not: "exit status 3", "stopped after 1m0s".
+func (c *Check) Ended() string {
+	switch {
+	case c.Status != nil:
+		return fmt.Sprintf("exit status %d", *c.Status)
+	case c.Note != "":
+		return c.Note
+	}
+	return "did not come back"
+}
 
 // Subtest is one line of KTAP that has no subtests of its own, or a suite whose own line disagrees with them
 // (Documentation/dev-tools/ktap.rst).
