@@ -1,12 +1,3 @@
-// Package core writes a stopped machine as an ELF core file, as kdump and QEMU's dump-guest-memory do, so that drgn and
-// crash open it: all RAM as PT_LOAD segments, the registers of each vCPU as NT_PRSTATUS notes, and a VMCOREINFO note that is
-// made from the vmlinux and the kernel's place, because a kernel that dies early has made none itself.
-//
-// It needs the RAM, the registers, and for [Info] an open kernel with its placement. It does not compress; pages of
-// zeros become holes in the file, which makes an early death's core a few megabytes.
-//
-// Source: fs/proc/vmcore.c, kernel/crash_core.c and arch/x86/kernel/crash_core_64.c (6.1), include/linux/elfcore.h,
-// Documentation/admin-guide/kdump/vmcoreinfo.rst.
 package core
 
 import (
@@ -35,6 +26,7 @@ type Machine struct {
 	Image Range
 	CPUs  []amd64.Registers // in the order of their numbers
 	Info  []byte            // VMCOREINFO, by [Info]; nil: no such note
+	State []byte            // a note of our own, what registers and memory do not tell: [File.State] gives it back; nil: none
 }
 
 // Write writes the core into a new file at path. A file that could not be written whole is removed.
@@ -195,7 +187,7 @@ var zeros [pageSize]byte
 
 func zero(p []byte) bool { return bytes.Equal(p, zeros[:len(p)]) }
 
-// notes are the NT_PRSTATUS of each vCPU and the VMCOREINFO.
+// notes are the NT_PRSTATUS of each vCPU, the VMCOREINFO, and what we say ourselves.
 func (m Machine) notes() []byte {
 	var out []byte
 	for i, r := range m.CPUs {
@@ -204,8 +196,17 @@ func (m Machine) notes() []byte {
 	if m.Info != nil {
 		out = note(out, "VMCOREINFO", 0, m.Info)
 	}
+	if m.State != nil {
+		out = note(out, stateName, stateType, m.State)
+	}
 	return out
 }
+
+// The name and type of our own note. Readers pass over names that they do not know (gabi, "Note Section").
+const (
+	stateName = "KCATCH"
+	stateType = 1
+)
 
 func note(out []byte, name string, kind uint32, desc []byte) []byte {
 	pad := func(b []byte) []byte { return append(b, zeros[:-len(b)&3]...) }
