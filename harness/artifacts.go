@@ -13,6 +13,7 @@ import (
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/core"
 	"kcatch/gdb/guest"
+	"kcatch/harness/autopsy"
 	"kcatch/harness/machine"
 	"kcatch/harness/report"
 	"kcatch/harness/verdict"
@@ -119,7 +120,7 @@ func diskError(op string, err error) error {
 func (b *boot) complete(r *verdict.Result, stop *watch.Stop) {
 	after := stop.After
 	r.Timing.Build, r.Timing.Boot = b.buildTime.Seconds(), after.Seconds()
-	r.Machine = &verdict.Machine{Name: b.plan.Machine, Accel: b.accel.String(), Memory: b.plan.Memory, CPUs: b.plan.CPUs, CPU: b.plan.CPU}
+	r.Machine = b.machineOf()
 	b.times(r, stop)
 	r.Kernel.Release = b.built.Release
 	if b.kernel != nil {
@@ -252,7 +253,7 @@ const coreName = "vmcore"
 
 // keepCore makes sure that a death has its core: the one of the first oops or panic, or one of the machine as it stands. A
 // good boot keeps none.
-func (b *boot) keepCore(r *verdict.Result, cpus []amd64.Registers) error {
+func (b *boot) keepCore(r *verdict.Result, scene *autopsy.Scene) error {
 	switch {
 	case r.Verdict != verdict.Bad && b.first != nil:
 		return os.RemoveAll(b.artifacts.path(coreName))
@@ -261,11 +262,12 @@ func (b *boot) keepCore(r *verdict.Result, cpus []amd64.Registers) error {
 	case b.first != nil:
 		return b.coreErr
 	}
-	return b.saveCore(cpus)
+	return b.saveCore(scene, false)
 }
 
-// saveCore writes an ELF core of the machine, for drgn and crash. It has holes where the guest's memory is zero.
-func (b *boot) saveCore(cpus []amd64.Registers) error {
+// saveCore writes an ELF core of the machine as a scene shows it, for drgn, crash and [Autopsy]. It has holes where the guest's
+// memory is zero.
+func (b *boot) saveCore(scene *autopsy.Scene, moment bool) error {
 	if b.exact != nil { // the boot that it repeats has one
 		return nil
 	}
@@ -275,7 +277,8 @@ func (b *boot) saveCore(cpus []amd64.Registers) error {
 	}
 	defer ram.Close()
 	layout := b.ram.Layout()
-	m := core.Machine{RAM: ram, CPUs: cpus, Ranges: []core.Range{{Size: layout.Low}}}
+	cpus := scene.Registers
+	m := core.Machine{RAM: ram, CPUs: cpus, State: b.stateOf(scene, moment), Ranges: []core.Range{{Size: layout.Low}}}
 	if layout.High > 0 {
 		m.Ranges = append(m.Ranges, core.Range{Start: guest.FourGiB, Size: layout.High, Offset: layout.Low})
 	}

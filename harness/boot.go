@@ -330,7 +330,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	b.name(&r)
 	r.Timing.Examine = time.Since(begin).Seconds()
 	b.progress.verdict(&r)
-	return r, errors.Join(b.save(&r), b.keepCore(&r, scene.Registers))
+	return r, errors.Join(b.save(&r), b.keepCore(&r, &scene))
 }
 
 // scene is the machine as the autopsy sees it.
@@ -355,6 +355,10 @@ func (b *boot) openDecompressor() error {
 		return err
 	}
 	b.setup = decompressor.Setup{Alignment: uint64(image.Alignment), PrefAddress: image.PrefAddress, InitSize: uint64(image.InitSize)}
+	return b.openBootVmlinux()
+}
+
+func (b *boot) openBootVmlinux() (err error) {
 	b.decompressor, err = decompressor.Open(b.plan.BootVmlinux)
 	return err
 }
@@ -383,7 +387,8 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 		}
 		e.Moment = scene.Moment(h.After)
 		b.first = e
-		b.coreErr = b.saveCore(scene.Registers) // now, while the stacks are whole; said when the boot is over
+		scene.Stop.After = h.After
+		b.coreErr = b.saveCore(&scene, true) // now, while the stacks are whole; said when the boot is over
 	case "__warn":
 		if b.plan.Observer == nil && len(b.warned) < maxWarned {
 			scene := b.scene(watch.Stop{})

@@ -73,8 +73,7 @@ func checkKernel(plan Plan) error {
 		}
 		defer k.Close()
 		if !linkedAsKernel(k) {
-			return blame.New(blame.Usage, plan.Vmlinux+": an ELF file, but not a vmlinux: nothing in it is linked to run where kernels do",
-				"vmlinux stands at the top of the build tree, or in the -dbg package")
+			return notVmlinux(k)
 		}
 		if image != nil {
 			if _, banner, ok := k.Banner(); ok {
@@ -123,6 +122,11 @@ func linkedAsKernel(k *kernel.Kernel) bool {
 		}
 	}
 	return false
+}
+
+func notVmlinux(k *kernel.Kernel) error {
+	return blame.New(blame.Usage, k.Path()+": an ELF file, but not a vmlinux: nothing in it is linked to run where kernels do",
+		"vmlinux stands at the top of the build tree, or in the -dbg package")
 }
 
 func untilSymbol(plan Plan) bool { return plan.Until != "init" && plan.Until != "console" }

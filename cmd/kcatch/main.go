@@ -8,6 +8,7 @@
 //	kcatch bisect GOOD BAD [flags] find the commit after which the boot dies
 //	kcatch smoke [TREE] [flags]    boot a matrix of kernels and machines, for CI
 //	kcatch faults [flags]          boot the fault corpus, count the right verdicts
+//	kcatch autopsy VMCORE [flags]  the report from a core
 //	kcatch config [flags]          the settings in force, and where each comes from
 //	kcatch cache ls|prune [flags]  what the cache has, and removing it
 //	kcatch completion SHELL        shell completion for bash, zsh or fish
@@ -98,6 +99,7 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		bisectCommand(stdout, talk, code),
 		smokeCommand(stdout, talk, code),
 		faultsCommand(stdout, talk, code),
+		autopsyCommand(stdout, code),
 		configCommand(stdout, talk),
 		cacheCommand(stdout),
 		completionCommand(stdout),

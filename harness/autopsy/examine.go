@@ -33,7 +33,7 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 	e.Stop.Kind = ended(e)
 	if e.Stop.Kind != watch.Reached {
 		e = s.firstDeath(e)
-		if s.First == nil && (e.Stop.Kind == watch.Stuck || e.Stop.Kind == watch.TimedOut) {
+		if s.First == nil && (e.Stop.Kind == watch.Stuck || e.Stop.Kind == watch.TimedOut || e.Stop.Kind == watch.Saved) {
 			r.Notes = append(r.Notes, s.readTasks(e)...)
 		}
 		f := Judge(e)
@@ -227,7 +227,10 @@ func details(e *Evidence, c *Chain, r *verdict.Result) []string {
 	if e.Moment != nil {
 		after = e.Moment.After
 	}
-	parts := []string{where, fmt.Sprintf("%s after power-on", after.Round(1e6))}
+	parts := []string{where}
+	if after > 0 { // of a core it is not known
+		parts = append(parts, fmt.Sprintf("%s after power-on", after.Round(1e6)))
+	}
 	if e.Kernel.Consoles == 0 {
 		parts = append(parts, "before any console")
 	}

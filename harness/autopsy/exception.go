@@ -7,6 +7,7 @@ import (
 
 	"kcatch/gdb/amd64"
 	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
 )
 
 // dying are the functions of an oops: an exception whose handler has called one is a death.
@@ -116,7 +117,11 @@ func atTrap(c *Chain, t *Trap, class verdict.Class) *Finding {
 
 // reported: the kernel survived an oops or a BUG for a while, and what ended the boot came later. WARN is no death.
 func reported(e *Evidence) *Finding {
-	return firstReport(e, []verdict.Class{verdict.Oops, verdict.Bug})
+	f := firstReport(e, []verdict.Class{verdict.Oops, verdict.Bug})
+	if f != nil && e.Stop.Kind == watch.Saved {
+		return atReport(e, f)
+	}
+	return f
 }
 
 // firstReport is the finding for the first of the log's reports that is of one of the classes.

@@ -30,7 +30,7 @@ func (s *Scene) memory(regs amd64.Registers) (mem linux.Memory, why string) {
 }
 
 // physical reads memory as startup_64 has it mapped, each address at itself.
-type physical struct{ ram *guest.RAM }
+type physical struct{ ram guest.Physical }
 
 func (m physical) ReadMemory(p []byte, addr uint64) (int, error) { return m.ram.ReadPhysical(p, addr) }
 

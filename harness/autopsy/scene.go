@@ -28,7 +28,7 @@ type Stub interface {
 type Scene struct {
 	Stop watch.Stop
 	Stub Stub
-	RAM  *guest.RAM
+	RAM  guest.Searchable // the memory: *guest.RAM, or a core's
 	// Kernel is nil when no vmlinux was given.
 	Kernel *kernel.Kernel
 	// Placement is nil when the kernel was not found in RAM.
