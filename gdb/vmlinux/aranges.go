@@ -13,7 +13,7 @@ type unitIndex struct {
 	err     error // of .debug_aranges; what was read before it is kept
 	ranges  []unitRange
 	listed  map[uint64]bool // units that .debug_aranges knows
-	scanned bool            // the units it does not know have been added
+	scanned bool            // an address was not found: if .debug_aranges does not suffice, the units' own ranges were added
 
 	cache map[uint64]*unit
 	order []uint64 // of cache, least recently used first
@@ -28,6 +28,15 @@ const maxUnits = 48
 
 // unitAt returns the unit with the code at a, or nil.
 func (f *File) unitAt(a Addr) (*unit, error) {
+	off, ok, err := f.unitOffset(a)
+	if !ok {
+		return nil, err
+	}
+	return f.cachedUnit(off)
+}
+
+// unitOffset is where the unit with the code at a is in .debug_info.
+func (f *File) unitOffset(a Addr) (off uint64, ok bool, err error) {
 	x := &f.units
 	if !x.built {
 		x.built = true
@@ -35,17 +44,21 @@ func (f *File) unitAt(a Addr) (*unit, error) {
 		x.err = f.readAranges()
 		x.sort()
 	}
-	off, ok := x.find(uint64(a))
-	if !ok && !x.scanned && !f.arangesSuffice() {
-		x.scanned = true
+	if off, ok = x.find(uint64(a)); ok {
+		return off, true, nil
+	}
+	if x.scanned {
+		return 0, false, x.err
+	}
+	x.scanned = true
+	if !f.arangesSuffice() {
 		f.scanUnits()
 		x.sort()
-		off, ok = x.find(uint64(a))
+		if off, ok = x.find(uint64(a)); ok {
+			return off, true, nil
+		}
 	}
-	if !ok {
-		return nil, x.err
-	}
-	return f.cachedUnit(off)
+	return 0, false, x.err
 }
 
 // arangesSuffice reports whether .debug_aranges covers the kernel's code but for what no unit can have (static call
@@ -159,7 +172,7 @@ func (f *File) addUnitRanges(off uint64) {
 		f.units.err = err
 		return
 	}
-	ranges, err := u.ranges(u.entry)
+	ranges, err := u.rangesOf(nil, &u.first.entry)
 	if err != nil {
 		f.units.err = err
 		return

@@ -86,6 +86,14 @@ func (c *cursor) uint(size int) uint64 {
 
 // uleb reads an unsigned LEB128; one longer than 10 bytes is an error.
 func (c *cursor) uleb() uint64 {
+	if c.off < len(c.data) && c.data[c.off] < 0x80 && c.err == nil { // most are of one byte, and this is inlined
+		c.off++
+		return uint64(c.data[c.off-1])
+	}
+	return c.longUleb()
+}
+
+func (c *cursor) longUleb() uint64 {
 	var v uint64
 	for shift := 0; shift < 70; shift += 7 {
 		if c.err != nil || c.off >= len(c.data) {

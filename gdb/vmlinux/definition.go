@@ -5,7 +5,6 @@ import (
 	"debug/dwarf"
 	"encoding/binary"
 	"fmt"
-	"sort"
 	"strings"
 )
 
@@ -28,7 +27,6 @@ type typeIndex struct {
 	left  map[*dwarf.StructType]diePlace // structures behind pointers, left as declarations
 	found map[string]diePlace            // "struct page"; the zero place: nowhere
 
-	starts []uint64 // offsets of all units, ascending
 }
 
 // maxLeft bounds the structures whose place is remembered; one that is forgotten is found by its name.
@@ -437,34 +435,20 @@ func (f *File) variableAt(a Addr) (at diePlace, ok bool, err error) {
 
 // unitStarts lists the offsets of all units, by their headers' lengths.
 func (f *File) unitStarts() []uint64 {
-	if f.types.starts != nil {
-		return f.types.starts
-	}
-	info, err := f.section(".debug_info")
+	t, err := f.debugTables()
 	if err != nil {
 		return nil
 	}
-	for off := uint64(0); off < uint64(len(info)); {
-		h, err := parseUnitHeader(info, off)
-		if h.length == 0 {
-			break // where the next unit begins is unknown
-		}
-		if err == nil {
-			f.types.starts = append(f.types.starts, off)
-		}
-		off += h.length
-	}
-	return f.types.starts
+	return t.starts()
 }
 
 // unitStart is the offset of the unit around an offset of .debug_info.
 func (f *File) unitStart(off uint64) (uint64, bool) {
-	starts := f.unitStarts()
-	i := sort.Search(len(starts), func(i int) bool { return starts[i] > off })
-	if i == 0 {
+	t, err := f.debugTables()
+	if err != nil {
 		return 0, false
 	}
-	return starts[i-1], true
+	return t.unitStart(off)
 }
 
 // unitOf is the unit of an entry that an attribute of u refers to: u itself, but with DW_FORM_ref_addr.
@@ -474,7 +458,7 @@ func (f *File) unitOf(u *unit, off dwarf.Offset) (*unit, error) {
 		return u, nil
 	}
 	start, ok := f.unitStart(u.off + at)
-	if u.data != f.units.whole || !ok {
+	if !u.abbrevs.refsAddr || !ok {
 		return nil, u.broken(off, "a reference out of its unit")
 	}
 	return f.cachedUnit(start)

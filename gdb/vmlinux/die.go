@@ -2,7 +2,9 @@ package vmlinux
 
 import (
 	"debug/dwarf"
+	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // This file walks the entries of one unit without decoding them. debug/dwarf allocates for every entry it reads, and a
@@ -60,25 +62,29 @@ const (
 
 // abbrev is one entry shape of a unit.
 type abbrev struct {
-	tag      dwarf.Tag
-	children bool
-	sibling  bool // has DW_AT_sibling
-	hasPC    bool // has DW_AT_low_pc or DW_AT_ranges
-	hasName  bool
-	fixed    int // bytes of the attributes when that is the same for all entries, else -1
-	forms    []attrForm
+	tag         dwarf.Tag
+	children    bool
+	sibling     bool // has DW_AT_sibling
+	hasPC       bool // has DW_AT_low_pc or DW_AT_ranges
+	hasName     bool
+	fixed       int // bytes of the attributes when that is the same for all entries, else -1
+	siblingAt   int // bytes before DW_AT_sibling where that is a DW_FORM_ref4 at the same place in all entries, else -1
+	forms       []attrForm
+	first, last int // forms in abbrevs.forms, until that has grown to its size
 }
 
 type attrForm struct {
-	attr dwarf.Attr
-	form uint32
+	attr     dwarf.Attr
+	form     uint32
+	implicit int64 // DW_FORM_implicit_const: the value
 }
 
 // abbrevs is a unit's table. Compilers number from 1 without gaps: dense[code-1].
 type abbrevs struct {
 	dense    []abbrev
 	sparse   map[uint64]*abbrev
-	refsAddr bool // DW_FORM_ref_addr occurs: entries may point into other units (LTO, dwz)
+	forms    []attrForm // of all in dense
+	refsAddr bool       // DW_FORM_ref_addr occurs: entries may point into other units (LTO, dwz)
 }
 
 func (t *abbrevs) find(code uint64) *abbrev {
@@ -88,48 +94,63 @@ func (t *abbrevs) find(code uint64) *abbrev {
 	return t.sparse[code]
 }
 
-func parseAbbrevs(data []byte, off uint64, h unitHeader) (*abbrevs, error) {
+// parseAbbrevs reads the table at off into t, whose memory it uses again.
+func parseAbbrevs(t *abbrevs, data []byte, off uint64, h unitHeader) error {
+	*t = abbrevs{dense: t.dense[:0], forms: t.forms[:0]}
 	if off > uint64(len(data)) {
-		return nil, &FormatError{Section: ".debug_abbrev", Offset: off, Cause: "table is outside the section"}
+		return &FormatError{Section: ".debug_abbrev", Offset: off, Cause: "table is outside the section"}
 	}
 	c := cursor{section: ".debug_abbrev", base: off, data: data[off:]}
-	t := &abbrevs{}
 	for c.err == nil {
 		code := c.uleb()
 		if code == 0 {
 			break
 		}
-		a := abbrev{tag: dwarf.Tag(c.uleb()), children: c.u8() != 0}
+		a := abbrev{tag: dwarf.Tag(c.uleb()), children: c.u8() != 0, siblingAt: -1, first: len(t.forms)}
 		for c.err == nil {
 			attr, form := c.uleb(), c.uleb()
 			if attr == 0 && form == 0 {
 				break
 			}
+			f := attrForm{attr: dwarf.Attr(attr), form: uint32(min(form, 1<<31))}
 			if form == formImplicitConst {
-				c.uleb() // a signed number has the same length
+				f.implicit = c.sleb()
 			}
-			at := dwarf.Attr(attr)
-			a.sibling = a.sibling || at == dwarf.AttrSibling
-			a.hasPC = a.hasPC || at == dwarf.AttrLowpc || at == dwarf.AttrRanges
-			a.hasName = a.hasName || at == dwarf.AttrName
+			switch f.attr {
+			case dwarf.AttrSibling:
+				a.sibling = true
+				if form == formRef4 {
+					a.siblingAt = a.fixed
+				}
+			case dwarf.AttrLowpc, dwarf.AttrRanges:
+				a.hasPC = true
+			case dwarf.AttrName:
+				a.hasName = true
+			}
 			t.refsAddr = t.refsAddr || form == formRefAddr
 			if n := h.formSize(form); n < 0 || a.fixed < 0 {
 				a.fixed = -1
 			} else {
 				a.fixed += n
 			}
-			a.forms = append(a.forms, attrForm{at, uint32(min(form, 1<<31))})
+			t.forms = append(t.forms, f)
 		}
+		a.last = len(t.forms)
 		if code == uint64(len(t.dense))+1 {
 			t.dense = append(t.dense, a)
 		} else {
+			a.forms = slices.Clone(t.forms[a.first:])
 			if t.sparse == nil {
 				t.sparse = make(map[uint64]*abbrev)
 			}
 			t.sparse[code] = &a
 		}
 	}
-	return t, c.err
+	for i := range t.dense {
+		a := &t.dense[i]
+		a.forms = t.forms[a.first:a.last]
+	}
+	return c.err
 }
 
 // formSize is the size of a form in bytes, or -1 where it varies from entry to entry.
@@ -221,9 +242,13 @@ func (u *unit) dieAt(off int) (die, error) {
 		return die{}, c.err
 	}
 	d := die{off: off, abbrev: a}
-	if a.fixed >= 0 && !a.sibling {
-		c.skip(uint64(a.fixed))
-	} else {
+	switch {
+	case a.fixed >= 0 && a.fixed <= len(u.info)-c.off && (!a.sibling || a.siblingAt >= 0):
+		if a.sibling {
+			d.sibling = int(min(uint64(binary.LittleEndian.Uint32(u.info[c.off+a.siblingAt:])), uint64(len(u.info))))
+		}
+		c.off += a.fixed
+	default:
 		for _, f := range a.forms {
 			v := u.header.skipForm(&c, uint64(f.form))
 			if f.attr == dwarf.AttrSibling && v > uint64(c.off) && v <= uint64(len(u.info)) {

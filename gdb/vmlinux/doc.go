@@ -2,8 +2,9 @@
 // the chain of inlined functions of an address, structure layouts, and the two unwind tables, ORC and .debug_frame.
 //
 // The file is mapped, and nothing is parsed before it is asked for: a -dbg vmlinux has 160 MB of .debug_info, and one
-// stack needs ten of its 3,400 units. A unit is found through .debug_aranges, and only its slice of .debug_info is
-// handed to debug/dwarf; without .debug_aranges (clang writes none) the units' headers are scanned once instead.
+// stack needs ten of its 3,400 units. A unit is found through .debug_aranges; without it (clang writes none) the units' headers are
+// scanned once instead. What an address needs of a unit, its line program, ranges, names and inlines, is decoded here and on no
+// more entries than it takes; for variables and types the unit's slice of .debug_info is handed to debug/dwarf.
 //
 // What it needs from you: link-time addresses ([Addr]), that is run-time addresses minus the KASLR slide; the address
 // before a return address, not the return address; and a file that nobody truncates while it is open. The bytes that

@@ -32,6 +32,12 @@ type File struct {
 		table symtab
 	}
 
+	debug struct {
+		once   sync.Once
+		tables *debugTables
+		err    error
+	}
+
 	mu      sync.Mutex // guards what follows: everything that is built on demand
 	symbols symbolIndex
 	units   unitIndex

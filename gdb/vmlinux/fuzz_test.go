@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -28,7 +29,8 @@ func everything(t *testing.T, f *File, addrs ...Addr) {
 		}
 	}
 	f.LineCode("init/main.c", 37)
-	for _, a := range addrs {
+	answers := f.LocateAll(addrs)
+	for i, a := range addrs {
 		f.SymbolAt(a)
 		if b, err := f.Bytes(a, 16); err == nil && len(b) != 16 {
 			t.Fatalf("%d bytes", len(b))
@@ -36,6 +38,9 @@ func everything(t *testing.T, f *File, addrs ...Addr) {
 		locs, err := f.Locate(a)
 		if err == nil && (len(locs) == 0 || locs[len(locs)-1].Inline) {
 			t.Fatalf("0x%x: %+v", uint64(a), locs)
+		}
+		if !reflect.DeepEqual(answers[i].Locations, locs) || (err == nil) != (answers[i].Err == nil) {
+			t.Fatalf("0x%x: %+v %v, in a batch %+v", uint64(a), locs, err, answers[i])
 		}
 		if row, err := f.FrameRow(a); err != nil && row.Regs != nil {
 			t.Fatalf("0x%x: error and value", uint64(a))

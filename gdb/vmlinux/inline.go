@@ -42,6 +42,7 @@ func (u *unit) function(a Addr) (die, bool, error) {
 // readFunctions lists the code of the unit's subprograms.
 func (u *unit) readFunctions() ([]functionRange, error) {
 	var functions []functionRange
+	var ranges [][2]uint64
 	err := u.children(u.root, func(d die, depth int) (bool, error) {
 		if d.abbrev.tag == dwarf.TagNamespace || d.abbrev.tag == dwarf.TagModule { // Rust
 			return depth < maxInlines, nil
@@ -49,11 +50,11 @@ func (u *unit) readFunctions() ([]functionRange, error) {
 		if d.abbrev.tag != dwarf.TagSubprogram || !d.abbrev.hasPC {
 			return false, nil
 		}
-		e, err := u.decode(d.off)
+		e, err := u.read(d)
 		if err != nil {
 			return false, err
 		}
-		ranges, err := u.ranges(e)
+		ranges, err = u.rangesOf(ranges[:0], &e)
 		if err != nil {
 			return false, err
 		}
@@ -68,26 +69,30 @@ func (u *unit) readFunctions() ([]functionRange, error) {
 }
 
 // inlineChain returns the entries around a, innermost first: inlined subroutines, and last the function itself.
-func (u *unit) inlineChain(function die, a Addr) ([]*dwarf.Entry, error) {
-	e, err := u.decode(function.off)
+func (u *unit) inlineChain(function die, a Addr) ([]entry, error) {
+	e, err := u.read(function)
 	if err != nil {
 		return nil, err
 	}
-	chain := []*dwarf.Entry{e}
+	chain := []entry{e}
+	var ranges [][2]uint64
 	inside := 1 // depth below which entries are inside the innermost block found so far
 	err = u.children(function, func(d die, depth int) (bool, error) {
+		if depth < inside {
+			return false, errStop // the rest of a block that is around a does not matter
+		}
 		inlined := d.abbrev.tag == dwarf.TagInlinedSubroutine
-		if depth < inside || !inlined && d.abbrev.tag != dwarf.TagLexDwarfBlock {
+		if !inlined && d.abbrev.tag != dwarf.TagLexDwarfBlock {
 			return false, nil
 		}
 		if !d.abbrev.hasPC {
 			return !inlined, nil // a block without ranges of its own: look inside
 		}
-		e, err := u.decode(d.off)
+		e, err := u.read(d)
 		if err != nil {
 			return false, err
 		}
-		ranges, err := u.ranges(e)
+		ranges, err = u.rangesOf(ranges[:0], &e)
 		if err != nil || !slices.ContainsFunc(ranges, func(r [2]uint64) bool { return uint64(a) >= r[0] && uint64(a) < r[1] }) {
 			return false, err
 		}
@@ -97,6 +102,9 @@ func (u *unit) inlineChain(function die, a Addr) ([]*dwarf.Entry, error) {
 		}
 		return len(chain) < maxInlines, nil
 	})
+	if err == errStop {
+		err = nil
+	}
 	slices.Reverse(chain)
 	return chain, err
 }

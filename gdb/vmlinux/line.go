@@ -1,10 +1,8 @@
 package vmlinux
 
 import (
-	"debug/dwarf"
-	"errors"
 	"fmt"
-	"io"
+	"path"
 	"sort"
 )
 
@@ -12,14 +10,23 @@ import (
 type lineTable struct {
 	rows      []lineRow // without pointers, which would cost a third of the time in write barriers
 	sequences []sequence
-	names     []*dwarf.LineFile // that rows use
-	files     []*dwarf.LineFile // by the numbers that DW_AT_call_file uses; entries may be nil
+	dirs      [][]byte
+	files     []lineFile // by the numbers that rows and DW_AT_call_file use
+}
+
+// lineFile is an entry of the table's files. Its name is made when it is asked for: a unit has 300, and a few are.
+type lineFile struct {
+	name []byte // in the file; nil: no file has this number
+	dir  uint64 // in lineTable.dirs
+	path string // what relative made of it
+	out  bool
+	done bool
 }
 
 // lineRow covers [addr, addr of the next row). Line 0 is code that belongs to no line.
 type lineRow struct {
 	addr         uint64
-	file         int32 // in lineTable.names, or -1
+	file         int32 // in lineTable.files, which may not have it
 	line, column int32
 }
 
@@ -32,74 +39,47 @@ type sequence struct {
 // maxRows bounds one unit's table; the largest of a Debian kernel has about 60,000.
 const maxRows = 1 << 22
 
-func (f *File) lineTable(u *unit) (*lineTable, error) {
+func (u *unit) lineTable() (*lineTable, error) {
 	if !u.linesDone {
 		u.linesDone = true
-		u.lines, u.linesErr = f.readLines(u)
+		u.lines, u.linesErr = u.readLines(&lineTable{})
 	}
 	return u.lines, u.linesErr
 }
 
-func (f *File) readLines(u *unit) (*lineTable, error) {
-	off, ok := u.entry.Val(dwarf.AttrStmtList).(int64)
-	if !ok {
+// readLines decodes the unit's line program into t, whose memory it uses again; nil without an error where there is none.
+func (u *unit) readLines(t *lineTable) (*lineTable, error) {
+	if !u.first.hasLines || u.tables.line == nil {
 		return nil, nil
 	}
-	section, err := f.section(".debug_line")
-	if err != nil || section == nil {
-		return nil, err
+	p, err := u.lineProgram(t)
+	if err != nil {
+		return t, err
 	}
-	if err := checkLineHeader(section, off); err != nil {
-		return nil, err
-	}
-	t := &lineTable{}
-	err = guard(".debug_line", func() error { return t.read(u) })
-	return t, err
+	return t, p.run(t)
 }
 
-func (t *lineTable) read(u *unit) error {
-	r, err := u.data.LineReader(u.entry)
-	if err != nil || r == nil {
-		return err
+// file is the name of file n relative to the kernel tree, empty where there is none.
+func (t *lineTable) file(u *unit, tree *sourceTree, n int) (file string, outside bool) {
+	if t == nil || n < 0 || n >= len(t.files) || t.files[n].name == nil {
+		return "", false
 	}
-	var e dwarf.LineEntry
-	var last *dwarf.LineFile
-	numbers := map[*dwarf.LineFile]int32{nil: -1}
-	number := numbers[last]
-	first := 0
-	for len(t.rows) < maxRows {
-		if err = r.Next(&e); err != nil {
-			break
-		}
-		if !e.EndSequence {
-			if e.File != last {
-				last = e.File
-				var ok bool
-				if number, ok = numbers[last]; !ok {
-					number = int32(len(t.names))
-					numbers[last] = number
-					t.names = append(t.names, last)
-				}
-			}
-			row := lineRow{addr: e.Address, file: number, line: int32(e.Line), column: int32(e.Column)}
-			// Of several rows at one address the last counts, as binutils has it since PR ld/4986.
-			if n := len(t.rows); n > first && t.rows[n-1].addr == e.Address {
-				t.rows[n-1] = row
-			} else {
-				t.rows = append(t.rows, row)
-			}
-			continue
-		}
-		if n := len(t.rows); n > first && t.rows[first].addr != 0 && t.rows[first].addr < e.Address {
-			t.sequences = append(t.sequences, sequence{t.rows[first].addr, e.Address, first, n - 1})
-		}
-		first = len(t.rows)
+	f := &t.files[n]
+	if !f.done {
+		f.path, f.out = tree.relative(u, t.joined(n))
+		f.done = true
 	}
-	t.files = r.Files()
-	if errors.Is(err, io.EOF) {
-		return nil
+	return f.path, f.out
+}
+
+// joined is the name of file n behind its directory's.
+func (t *lineTable) joined(n int) string {
+	f := &t.files[n]
+	name := string(f.name)
+	if !path.IsAbs(name) && f.dir < uint64(len(t.dirs)) && len(t.dirs[f.dir]) > 0 {
+		name = string(t.dirs[f.dir]) + "/" + name
 	}
-	return err
+	return name
 }
 
 // at returns the row that covers a.

@@ -61,7 +61,7 @@ func (f *File) LineCode(name string, line int) (LineCode, error) {
 // instance is one copy of the code of a function: its entry in a unit.
 type instance struct {
 	unit  uint64
-	entry dwarf.Offset
+	entry int
 }
 
 type lineSearch struct {
@@ -76,19 +76,23 @@ type lineSearch struct {
 
 // unit looks through one unit's line table, if it has the file.
 func (s *lineSearch) unit(f *File, u *unit) error {
-	off, ok := u.entry.Val(dwarf.AttrStmtList).(int64)
-	if !ok {
+	section := u.tables.line
+	if !u.first.hasLines || section == nil {
 		return nil
 	}
-	section, err := f.section(".debug_line")
-	if err != nil || section == nil {
+	if err := checkLineHeader(section, int64(u.first.lines)); err != nil {
 		return err
 	}
-	if err := checkLineHeader(section, off); err != nil {
+	data, err := u.dwarf()
+	if err != nil {
+		return err
+	}
+	root, err := u.decode(u.root.off)
+	if err != nil {
 		return err
 	}
 	return guard(".debug_line", func() error {
-		r, err := u.data.LineReader(u.entry)
+		r, err := data.LineReader(root)
 		if err != nil || r == nil {
 			return err
 		}
@@ -141,7 +145,7 @@ func (s *lineSearch) rows(u *unit, r *dwarf.LineReader, mine map[*dwarf.LineFile
 // instance names the copy of the function that has the line, of those that a is in: a row may begin where code that is inlined
 // into the line does, too. Code of no function, as assembly, is one for itself.
 func (s *lineSearch) instance(u *unit, a Addr, files []*dwarf.LineFile, mine map[*dwarf.LineFile]string) instance {
-	own := instance{unit: ^uint64(0), entry: dwarf.Offset(a)}
+	own := instance{unit: ^uint64(0), entry: int(a)}
 	if u.assembly() {
 		return own
 	}
@@ -155,12 +159,12 @@ func (s *lineSearch) instance(u *unit, a Addr, files []*dwarf.LineFile, mine map
 	}
 	for i, e := range chain[1:] {
 		inner := chain[i]
-		n := intValue(inner, dwarf.AttrCallFile)
-		if intValue(inner, dwarf.AttrCallLine) == s.line && n >= 0 && n < len(files) && mine[files[n]] != "" {
-			return instance{unit: u.off, entry: e.Offset}
+		n := inner.callFile
+		if inner.callLine == s.line && n >= 0 && n < len(files) && mine[files[n]] != "" {
+			return instance{unit: u.off, entry: e.off}
 		}
 	}
-	return instance{unit: u.off, entry: chain[0].Offset}
+	return instance{unit: u.off, entry: chain[0].off}
 }
 
 // endsIn reports whether a file's name is the one that is meant, or ends in it at a slash.

@@ -81,9 +81,14 @@ func (f *File) Locate(a Addr) ([]Location, error) {
 	if u == nil {
 		return nil, &UnknownError{a, NoUnit}
 	}
-	locs, err := f.locateIn(u, tree, a)
+	return locateIn(u, tree, a, symbol.Name)
+}
+
+// locateIn is Locate in the unit with the address; symbol names the function that the unit does not name.
+func locateIn(u *unit, tree *sourceTree, a Addr, symbol string) ([]Location, error) {
+	locs, err := u.chainAt(tree, a)
 	if len(locs) > 0 && locs[len(locs)-1].Function == "" {
-		locs[len(locs)-1].Function = symbol.Name
+		locs[len(locs)-1].Function = symbol
 	}
 	if err != nil {
 		err = fmt.Errorf("locate 0x%x: %w", uint64(a), err)
@@ -91,14 +96,12 @@ func (f *File) Locate(a Addr) ([]Location, error) {
 	return locs, err
 }
 
-func (f *File) locateIn(u *unit, tree *sourceTree, a Addr) ([]Location, error) {
-	lines, err := f.lineTable(u)
+func (u *unit) chainAt(tree *sourceTree, a Addr) ([]Location, error) {
+	lines, err := u.lineTable()
 	at := Location{}
 	if row, ok := lines.at(a); ok {
 		at.Line, at.Column = int(row.line), int(row.column)
-		if row.file >= 0 {
-			at.File, at.Outside = tree.relative(u, lines.names[row.file].Name)
-		}
+		at.File, at.Outside = lines.file(u, tree, int(row.file))
 	}
 	if u.assembly() {
 		return []Location{at}, err
@@ -118,25 +121,16 @@ func (f *File) locateIn(u *unit, tree *sourceTree, a Addr) ([]Location, error) {
 		return []Location{at}, err
 	}
 	locs := make([]Location, 0, len(chain))
-	for i, e := range chain {
-		at.Function = u.sourceName(e)
+	for i := range chain {
+		e := &chain[i]
+		at.Function = u.sourceNameOf(e)
 		at.Inline = i < len(chain)-1
 		locs = append(locs, at)
 		at = Location{}
-		at.File, at.Outside = lines.callFile(u, tree, e)
-		at.Line = intValue(e, dwarf.AttrCallLine)
-		at.Column = intValue(e, dwarf.AttrCallColumn)
+		at.File, at.Outside = lines.file(u, tree, e.callFile)
+		at.Line, at.Column = e.callLine, e.callColumn
 	}
 	return locs, err
-}
-
-// callFile is the file that an inlined function was called from.
-func (t *lineTable) callFile(u *unit, tree *sourceTree, e *dwarf.Entry) (file string, outside bool) {
-	n := intValue(e, dwarf.AttrCallFile)
-	if t == nil || n < 0 || n >= len(t.files) || t.files[n] == nil {
-		return "", false
-	}
-	return tree.relative(u, t.files[n].Name)
 }
 
 func intValue(e *dwarf.Entry, attr dwarf.Attr) int {

@@ -28,7 +28,7 @@ const maxLocations = 1 << 16
 
 // listed returns the expression of the list at off that is valid at a; nil where none is.
 func (f *File) listed(u *unit, off uint64, a Addr) ([]byte, error) {
-	base, _ := u.entry.Val(dwarf.AttrLowpc).(uint64)
+	base, _ := u.rootValue(dwarf.AttrLowpc).(uint64)
 	name := ".debug_loc"
 	if u.header.version >= 5 {
 		name = ".debug_loclists"
@@ -122,7 +122,7 @@ func (f *File) indexed(u *unit, c *cursor) uint64 {
 
 // addressAt is entry i of the unit's part of .debug_addr.
 func (f *File) addressAt(u *unit, i uint64) (uint64, error) {
-	base, ok := u.entry.Val(dwarf.AttrAddrBase).(int64)
+	base, ok := u.rootValue(dwarf.AttrAddrBase).(int64)
 	if !ok {
 		base = 8 // past the header of the only part
 	}
@@ -140,7 +140,7 @@ func (f *File) addressAt(u *unit, i uint64) (uint64, error) {
 
 // listOffset is where in .debug_loclists the unit's list of index i begins: its table of offsets is at DW_AT_loclists_base.
 func (f *File) listOffset(u *unit, i uint64) (uint64, error) {
-	base, ok := u.entry.Val(dwarf.AttrLoclistsBase).(int64)
+	base, ok := u.rootValue(dwarf.AttrLoclistsBase).(int64)
 	data, err := f.section(".debug_loclists")
 	if err != nil {
 		return 0, err

@@ -60,6 +60,11 @@ func (f *File) SymbolAt(a Addr) (Symbol, bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.symbolAt(a)
+}
+
+// symbolAt is SymbolAt for a caller that has the lock and an address in code.
+func (f *File) symbolAt(a Addr) (Symbol, bool) {
 	x := f.buildSymbolIndex()
 	if uint64(a) < x.base || uint64(a)-x.base >= 1<<32 {
 		return Symbol{}, false

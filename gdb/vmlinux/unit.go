@@ -14,10 +14,16 @@ type unit struct {
 	abbrevs *abbrevs
 	root    die
 
+	first  rootEntry // what root says
+	tables *debugTables
+
+	neighbours []*unit // that entries refer to
+
 	// data is debug/dwarf's view: of this unit alone, with shift 0, or of all units, where offsets are shift more than ours.
+	// It is there once it was asked for: see [unit.dwarf].
+	file  *File
 	data  *dwarf.Data
 	shift uint64
-	entry *dwarf.Entry // the root
 
 	functions []functionRange
 	funcsErr  error
@@ -94,20 +100,31 @@ func parseUnitHeader(info []byte, off uint64) (unitHeader, error) {
 
 // loadUnit reads header, abbreviations and root entry of the unit at off.
 func (f *File) loadUnit(off uint64) (*unit, error) {
-	info, err := f.section(".debug_info")
+	t, err := f.debugTables()
 	if err != nil {
 		return nil, err
 	}
-	u := &unit{off: off}
-	if u.header, err = parseUnitHeader(info, off); err != nil {
-		return nil, err
-	}
-	u.info = info[off : off+u.header.length]
-	abbrev, err := f.section(".debug_abbrev")
+	u, err := readUnit(t, off, &abbrevs{})
 	if err != nil {
 		return nil, err
 	}
-	if u.abbrevs, err = parseAbbrevs(abbrev, u.header.abbrevOff, u.header); err != nil {
+	u.file = f
+	if u.abbrevs.refsAddr {
+		u.shift = off
+	}
+	return u, nil
+}
+
+// readUnit is loadUnit without a File around it. Such a unit must not be asked for what debug/dwarf decodes.
+// Its abbreviations are read into the memory of abbreviations.
+func readUnit(t *debugTables, off uint64, abbreviations *abbrevs) (*unit, error) {
+	u := &unit{off: off, tables: t, abbrevs: abbreviations}
+	var err error
+	if u.header, err = parseUnitHeader(t.info, off); err != nil {
+		return nil, err
+	}
+	u.info = t.info[off : off+u.header.length]
+	if err = parseAbbrevs(u.abbrevs, t.abbrev, u.header.abbrevOff, u.header); err != nil {
 		return nil, err
 	}
 	if u.root, err = u.dieAt(u.header.size); err != nil {
@@ -116,18 +133,31 @@ func (f *File) loadUnit(off uint64) (*unit, error) {
 	if u.root.abbrev == nil {
 		return nil, &FormatError{Section: ".debug_info", Offset: off, Cause: "unit without entries"}
 	}
+	return u, u.readRoot()
+}
+
+// dwarf is debug/dwarf's view of the unit, made when it is first asked for.
+func (u *unit) dwarf() (*dwarf.Data, error) {
+	if u.data != nil {
+		return u.data, nil
+	}
+	var err error
 	if u.abbrevs.refsAddr {
 		// An entry may stand in another unit, so debug/dwarf needs them all: 40 ms (tiny kernel) to 120 ms (Debian), once.
-		u.shift = off
-		u.data, err = f.wholeDWARF(info)
+		u.data, err = u.file.wholeDWARF(u.tables.info)
 	} else {
-		u.data, err = f.newDWARF(u.info)
+		u.data, err = u.file.newDWARF(u.info)
 	}
+	return u.data, err
+}
+
+// rootValue is an attribute of the unit's first entry as debug/dwarf decodes it; nil where there is none.
+func (u *unit) rootValue(attr dwarf.Attr) any {
+	e, err := u.decode(u.root.off)
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	u.entry, err = u.decode(u.root.off)
-	return u, err
+	return e.Val(attr)
 }
 
 // newDWARF hands debug/dwarf a part of .debug_info and the other sections whole. It reads only the part's abbreviations.
@@ -177,8 +207,12 @@ func (u *unit) decode(off int) (*dwarf.Entry, error) {
 
 // decodeAt reads the entry at debug/dwarf's offset, which attributes that refer to entries hold.
 func (u *unit) decodeAt(off dwarf.Offset) (e *dwarf.Entry, err error) {
+	data, err := u.dwarf()
+	if err != nil {
+		return nil, err
+	}
 	err = guard(".debug_info", func() error {
-		r := u.data.Reader()
+		r := data.Reader()
 		r.Seek(off)
 		e, err = r.Next()
 		return err
@@ -191,26 +225,24 @@ func (u *unit) decodeAt(off dwarf.Offset) (e *dwarf.Entry, err error) {
 
 // ranges returns the half-open address ranges of an entry; none for an entry without code.
 func (u *unit) ranges(e *dwarf.Entry) (r [][2]uint64, err error) {
+	data, err := u.dwarf()
+	if err != nil {
+		return nil, err
+	}
 	err = guard(".debug_rnglists", func() error {
-		r, err = u.data.Ranges(e)
+		r, err = data.Ranges(e)
 		return err
 	})
 	return r, err
 }
 
-func (u *unit) compDir() string {
-	dir, _ := u.entry.Val(dwarf.AttrCompDir).(string)
-	return dir
-}
+func (u *unit) compDir() string { return u.first.compDir }
 
-func (u *unit) name() string {
-	name, _ := u.entry.Val(dwarf.AttrName).(string)
-	return name
-}
+func (u *unit) name() string { return string(u.first.name) }
 
 // assembly reports whether the unit is an assembler's. gas writes subprograms for symbols of type FUNC only, and one for
 // each of several names of an address (memset, __memset), so the symbol table knows better.
 func (u *unit) assembly() bool {
 	const mipsAssembler = 0x8001 // DW_LANG_Mips_Assembler, what gas says on every machine
-	return intValue(u.entry, dwarf.AttrLanguage) == mipsAssembler
+	return u.first.language == mipsAssembler
 }

@@ -109,16 +109,16 @@ func (w *scopeWalk) run(function die) error {
 		default:
 			return false, nil
 		}
-		e, err := u.decode(d.off)
-		if err != nil {
-			return false, err
-		}
-		ranges, err := u.ranges(e)
+		ranges, err := u.rangesAt(d)
 		if err != nil || !slices.ContainsFunc(ranges, func(r [2]uint64) bool { return uint64(w.a) >= r[0] && uint64(w.a) < r[1] }) {
 			return false, err
 		}
 		inside = depth + 1
 		if d.abbrev.tag == dwarf.TagInlinedSubroutine {
+			e, err := u.decode(d.off)
+			if err != nil {
+				return false, err
+			}
 			w.open(e, true)
 			at = len(w.scopes) - 1
 		}

@@ -38,7 +38,7 @@ func TestLocationsAgreeWithDelve(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			base, _ := u.entry.Val(dwarf.AttrLowpc).(uint64)
+			base, _ := u.rootValue(dwarf.AttrLowpc).(uint64)
 			section := ".debug_loclists"
 			if u.header.version < 5 {
 				section = ".debug_loc"
