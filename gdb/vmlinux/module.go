@@ -20,6 +20,45 @@ import (
 //
 // Only the addresses of code are told, so there are no data symbols.
 func OpenModule(path string, data []byte, loaded func(function string) []uint64, tree *File) (*File, error) {
+	return openModule(path, data, func(ef *elf.File) ([]uint64, error) { return placeModule(ef, loaded) }, tree)
+}
+
+// OpenUnloadedModule is [OpenModule] for a module whose addresses nobody knows: a trace has "f+0x1/0x2 [x]", which
+// [File.Functions] finds. It is laid out as the kernel does it, at an address where nothing is: the sections of code after each
+// other, those that are freed after init in pages of their own (layout_sections(), kernel/module/main.c).
+func OpenUnloadedModule(path string, data []byte, tree *File) (*File, error) {
+	return openModule(path, data, layOutModule, tree)
+}
+
+// unloadedBase is below the kernel's code, where modules never are.
+const unloadedBase = 0xffffffff00000000
+
+func layOutModule(ef *elf.File) ([]uint64, error) {
+	places := make([]uint64, len(ef.Sections))
+	next := uint64(unloadedBase)
+	for _, init := range [...]bool{false, true} {
+		for i, s := range ef.Sections {
+			if !executable(s) || strings.HasPrefix(s.Name, ".init") != init {
+				continue
+			}
+			if a := s.Addralign; a > 1 && a <= 4096 && a&(a-1) == 0 {
+				next = (next + a - 1) &^ (a - 1)
+			}
+			if s.Size > unloadedLimit {
+				return nil, fmt.Errorf("section %s has 0x%x bytes", s.Name, s.Size)
+			}
+			places[i] = next
+			next += s.Size
+		}
+		next = (next+4095)&^4095 + 4096
+	}
+	return places, nil
+}
+
+// unloadedLimit bounds a section of code of a module: the whole area for modules has less than 2 GiB.
+const unloadedLimit = 1 << 28
+
+func openModule(path string, data []byte, place func(*elf.File) ([]uint64, error), tree *File) (*File, error) {
 	if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) {
 		return nil, refuse(path, "not an ELF file", "")
 	}
@@ -38,7 +77,7 @@ func OpenModule(path string, data []byte, loaded func(function string) []uint64,
 	if err != nil {
 		return nil, refuse(path, err.Error(), "")
 	}
-	places, err := placeModule(ef, loaded)
+	places, err := place(ef)
 	if err != nil {
 		return nil, refuse(path, err.Error(), "")
 	}

@@ -13,6 +13,8 @@ type symbolIndex struct {
 	table symtab
 	base  uint64   // address of the lowest code section
 	keys  []uint64 // (address - base) << 32 | index in the table: numbers sort twice as fast as records
+
+	byName []uint64 // hash of the name << 32 | index in keys: see Functions
 }
 
 // maxNesting bounds how far SymbolAt looks back for the function around a label.
