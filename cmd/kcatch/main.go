@@ -100,6 +100,7 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		smokeCommand(stdout, talk, code),
 		faultsCommand(stdout, talk, code),
 		autopsyCommand(stdout, code),
+		symbolizeCommand(os.Stdin, stdout, talk, code),
 		configCommand(stdout, talk),
 		cacheCommand(stdout),
 		completionCommand(stdout),
