@@ -36,6 +36,9 @@ func (f *File) LocateAll(addrs []Addr) []Answer {
 	if f.HasDWARF() {
 		tree = f.tree()
 	}
+	if len(addrs) > fewSymbols {
+		f.buildSymbolIndex()
+	}
 	groups := make([]group, 0, len(addrs))
 	for i, a := range addrs {
 		out := &answers[i]

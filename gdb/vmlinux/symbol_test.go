@@ -133,3 +133,32 @@ func TestLookupAgain(t *testing.T) {
 		t.Errorf("Symbol(panic) = %v, %v; first %v", s, ok, first["panic"])
 	}
 }
+
+// TestSymbolNearby: the first addresses, which are looked up in an index of their neighbourhood, have the symbols that they have in
+// the index of all.
+func TestSymbolNearby(t *testing.T) {
+	for _, name := range []string{fixtures.Seed61, fixtures.Seed612} {
+		f := openFixture(t, name)
+		answered := 0
+		for _, a := range append(sampleCode(f, 300), 0xffffffff81000000) {
+			want, wanted := f.SymbolAt(a)
+			near := f.indexSymbols(a-min(a, neighbourhood), a)
+			got, ok := near.at(a, false)
+			if ok && (got != want || !wanted) {
+				t.Errorf("0x%x: %+v nearby, %+v of all", uint64(a), got, want)
+			}
+			if ok {
+				answered++
+			}
+			first := symbolIndex{}
+			f.symbols, first = first, f.symbols
+			if got, ok := f.SymbolAt(a); got != want || ok != wanted {
+				t.Errorf("0x%x: %+v at first, then %+v", uint64(a), got, want)
+			}
+			f.symbols = first
+		}
+		if answered < 250 {
+			t.Errorf("%s: only %d addresses were answered nearby", name, answered)
+		}
+	}
+}

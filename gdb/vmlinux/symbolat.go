@@ -10,6 +10,7 @@ import (
 // symbolIndex is the symbols in code, ordered by address.
 type symbolIndex struct {
 	built bool
+	asked int // addresses, before it was built
 	table symtab
 	base  uint64   // address of the lowest code section
 	keys  []uint64 // (address - base) << 32 | index in the table: numbers sort twice as fast as records
@@ -25,7 +26,15 @@ func (f *File) buildSymbolIndex() *symbolIndex {
 	if x.built {
 		return x
 	}
-	x.built, x.table, x.base = true, f.symtab(), ^uint64(0)
+	asked := x.asked
+	*x = f.indexSymbols(0, ^Addr(0))
+	x.built, x.asked = true, asked
+	return x
+}
+
+// indexSymbols is an index of the symbols in code at [from, to].
+func (f *File) indexSymbols(from, to Addr) symbolIndex {
+	x := symbolIndex{table: f.symtab(), base: ^uint64(0)}
 	code := make([]bool, len(f.elf.Sections))
 	for i, s := range f.elf.Sections {
 		if executable(s) {
@@ -34,6 +43,10 @@ func (f *File) buildSymbolIndex() *symbolIndex {
 		}
 	}
 	for i := range x.table.len() {
+		v := x.table.value(i)
+		if v < uint64(from) || v > uint64(to) {
+			continue
+		}
 		n := int(x.table.section(i))
 		if n >= len(code) || !code[n] {
 			continue
@@ -41,13 +54,20 @@ func (f *File) buildSymbolIndex() *symbolIndex {
 		if kind := elf.ST_TYPE(x.table.info(i)); kind != elf.STT_FUNC && kind != elf.STT_NOTYPE {
 			continue
 		}
-		if v := x.table.value(i); v >= x.base && v-x.base < 1<<32 { // x86-64 kernels are linked into the top 2 GiB
+		if v >= x.base && v-x.base < 1<<32 { // x86-64 kernels are linked into the top 2 GiB
 			x.keys = append(x.keys, (v-x.base)<<32|uint64(uint32(i)))
 		}
 	}
 	slices.Sort(x.keys)
 	return x
 }
+
+// The index of a distribution's 118,000 symbols takes 8 ms to build, and a look at them all 0.5 ms. So the first few addresses get
+// an index of their neighbourhood, which answers unless nothing in it covers them.
+const (
+	fewSymbols    = 6
+	neighbourhood = 64 << 10 // bytes below an address
+)
 
 // SymbolAt returns the function or assembly label that covers a, as the kernel's own traces name it: the nearest one
 // at or below a. Symbols of data, and so the per-CPU ones linked at 0, are never returned.
@@ -67,7 +87,19 @@ func (f *File) SymbolAt(a Addr) (Symbol, bool) {
 
 // symbolAt is SymbolAt for a caller that has the lock and an address in code.
 func (f *File) symbolAt(a Addr) (Symbol, bool) {
-	x := f.buildSymbolIndex()
+	if x := &f.symbols; !x.built && x.asked < fewSymbols {
+		x.asked++
+		near := f.indexSymbols(a-min(a, neighbourhood), a)
+		if s, ok := near.at(a, false); ok {
+			return s, true
+		}
+	}
+	return f.buildSymbolIndex().at(a, true)
+}
+
+// at is the symbol that covers a. Where all is not set, the index has the nearest symbols only, and what they leave open is not
+// answered.
+func (x *symbolIndex) at(a Addr, all bool) (Symbol, bool) {
 	if uint64(a) < x.base || uint64(a)-x.base >= 1<<32 {
 		return Symbol{}, false
 	}
@@ -92,7 +124,7 @@ func (f *File) symbolAt(a Addr) (Symbol, bool) {
 		nearest = nearest && marksOnly
 		end = start
 	}
-	if label != nil {
+	if label != nil && all {
 		return *label, true
 	}
 	return Symbol{}, false
