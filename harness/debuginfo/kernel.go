@@ -1,0 +1,130 @@
+package debuginfo
+
+import (
+	"errors"
+	"slices"
+
+	"kcatch/gdb/trace"
+	"kcatch/gdb/unwind"
+	"kcatch/gdb/vmlinux"
+)
+
+// Kernel is a vmlinux and, when a text asks for them, its modules. It answers gdb/trace. It is not safe for concurrent use.
+type Kernel struct {
+	File    *vmlinux.File
+	search  Search
+	modules modules
+}
+
+// Kernel makes a Kernel of a vmlinux that is open. Its modules are looked for where s says.
+func (s Search) Kernel(f *vmlinux.File) *Kernel { return &Kernel{File: f, search: s} }
+
+// Symbol answers for a place with a symbol.
+func (k *Kernel) Symbol(p trace.Place) trace.Answer {
+	if p.Module == "" {
+		return inFile(k.File, p, "the vmlinux")
+	}
+	f, err := k.module(p.Module, p.BuildID)
+	if err != nil {
+		return trace.Answer{Reason: err.Error()}
+	}
+	a := inFile(f, p, "the module")
+	a.Link = 0 // where the file was laid out, not where the module was
+	return a
+}
+
+// At answers for a link-time address of the kernel.
+func (k *Kernel) At(link uint64, kind unwind.Kind) (trace.Answer, bool) {
+	pc := unwind.PC{Addr: link, Kind: kind}
+	s, ok := k.File.SymbolAt(vmlinux.Addr(pc.Lookup()))
+	if !ok {
+		return trace.Answer{}, false
+	}
+	a := trace.Answer{Link: link, Symbol: s.Name, Offset: link - uint64(s.Addr), Size: s.Size}
+	for _, f := range k.File.Functions(s.Name) {
+		if f.Addr == s.Addr {
+			a.Size = f.Span // as the kernel says it
+		}
+	}
+	a.Frames, a.Reason = locate(k.File, pc)
+	return a, true
+}
+
+// inFile finds a symbol's place in a file, which what names.
+func inFile(f *vmlinux.File, p trace.Place, what string) trace.Answer {
+	functions := pick(f.Functions(p.Symbol), p)
+	a := trace.Answer{Symbol: p.Symbol, Offset: p.Offset, Size: p.Size}
+	switch len(functions) {
+	case 0:
+		a.Reason = "not in " + what
+		return a
+	case 1:
+		pc := unwind.PC{Addr: uint64(functions[0].Addr) + p.Offset, Kind: p.Kind}
+		a.Link = pc.Addr
+		a.Frames, a.Reason = locate(f, pc)
+		return a
+	}
+	same := true
+	for _, g := range functions {
+		frames, _ := locate(f, unwind.PC{Addr: uint64(g.Addr) + p.Offset, Kind: p.Kind})
+		if len(frames) == 0 {
+			frames = []vmlinux.Location{{Function: p.Symbol}}
+		}
+		same = same && (len(a.Several) == 0 || slices.EqualFunc(frames, a.Frames, sameLine))
+		a.Frames = frames
+		a.Several = append(a.Several, frames[0])
+	}
+	if same { // copies of one function, of a header
+		a.Several = nil
+		return a
+	}
+	a.Frames, a.Reason = nil, "several functions have this name and size"
+	return a
+}
+
+// sameLine: two copies of a function differ in what the compiler says of columns.
+func sameLine(a, b vmlinux.Location) bool {
+	return a.Function == b.Function && a.File == b.File && a.Line == b.Line
+}
+
+// maxPadding is above the bytes between two functions: functions are aligned to 64 bytes at most (CONFIG_FUNCTION_ALIGNMENT), but 67
+// bytes follow do_one_initcall in Debian's 6.12. Symbols that kallsyms knows and the file does not, or the other way
+// round, are why a size may be between the symbol's own and the distance to the next.
+const maxPadding = 128
+
+// pick tells functions of one name apart by the size that a trace gives, as scripts/faddr2line does: it is the distance to the next
+// symbol. Where that fits none, it may be what is a little more than the function's own size. Functions at one address are one.
+func pick(functions []vmlinux.Function, p trace.Place) []vmlinux.Function {
+	exact := func(f vmlinux.Function) bool { return f.Span == p.Size }
+	near := func(f vmlinux.Function) bool {
+		return f.Size != 0 && p.Size >= f.Size && p.Size-f.Size < maxPadding
+	}
+	for _, fits := range [...]func(vmlinux.Function) bool{exact, near} {
+		var found []vmlinux.Function
+		for _, f := range functions {
+			if fits(f) && (len(found) == 0 || found[len(found)-1].Addr != f.Addr) {
+				found = append(found, f)
+			}
+		}
+		if len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+// locate gives the functions at a link-time address, or why there are none.
+func locate(f *vmlinux.File, pc unwind.PC) ([]vmlinux.Location, string) {
+	frames, err := f.Locate(vmlinux.Addr(pc.Lookup()))
+	if len(frames) > 0 {
+		return frames, ""
+	}
+	var unknown *vmlinux.UnknownError
+	if errors.As(err, &unknown) {
+		return nil, unknown.Reason.String()
+	}
+	if err != nil {
+		return nil, err.Error()
+	}
+	return nil, "unknown"
+}
