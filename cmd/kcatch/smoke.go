@@ -172,10 +172,7 @@ func runSmoke(ctx context.Context, cfg config.Smoke, flags smokeFlags, stdout io
 	if err := checkSinks(cfg, flags); err != nil {
 		return 0, err
 	}
-	remembered, err := smoke.Durations()
-	if err != nil {
-		return 0, err
-	}
+	remembered := smoke.Durations()
 	cells, err := cellsOf(cfg, flags)
 	if err != nil {
 		return 0, err
@@ -219,11 +216,7 @@ func booted(ctx context.Context, req smoke.Request, cfg config.Smoke, talk *talk
 	if err := smoke.Check(ctx, req); err != nil {
 		return none, err
 	}
-	known, err := smoke.Durations()
-	if err != nil {
-		return none, err
-	}
-	view := newSmokeTalk(talk, req.Cells, known, req.Jobs, cfg.Boot.NoColor)
+	view := newSmokeTalk(talk, req.Cells, smoke.Durations(), req.Jobs, cfg.Boot.NoColor)
 	defer view.Close()
 	return smoke.Run(ctx, req, view.Listener())
 }

@@ -117,11 +117,11 @@ func (t *text) tries(c *verdict.Cell) {
 	}
 }
 
-// failedChecks are the commands in the guest that failed, with the end of what they printed.
+// failedChecks are the commands in the guest that failed, with the end of what they printed; those that a death left no time for are none.
 func (t *text) failedChecks(r *verdict.Result) {
 	for i := range r.Checks {
 		c := &r.Checks[i]
-		if c.Passed() {
+		if c.Passed() || c.Note == verdict.NotBegun && r.Verdict == verdict.Bad {
 			continue
 		}
 		t.wrap(under, len(under), checkEnd(c))

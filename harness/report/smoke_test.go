@@ -164,3 +164,15 @@ func TestSmokeTextOfHostileGuest(t *testing.T) {
 		}
 	}
 }
+
+// TestChecksOfADeath: a check whose turn did not come is told of where the kernel lived, and is no news of one that died.
+func TestChecksOfADeath(t *testing.T) {
+	for v, want := range map[verdict.Verdict]bool{verdict.Bad: false, verdict.Good: true} {
+		s := &verdict.Smoke{}
+		s.Add(verdict.Cell{Name: "a", Status: verdict.CellFail, Result: &verdict.Result{Verdict: v, Checks: []verdict.Check{{Name: "late", Note: verdict.NotBegun}}}})
+		var b strings.Builder
+		if err := SmokeText(&b, s, Style{}); err != nil || strings.Contains(b.String(), "check late") != want {
+			t.Errorf("%s: %v\n%s", v, err, b.String())
+		}
+	}
+}

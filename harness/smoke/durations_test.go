@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 func TestDurations(t *testing.T) {
 	state := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", state)
-	if d, err := Durations(); err != nil || len(d) != 0 {
-		t.Fatalf("%v, %v", d, err)
+	if d := Durations(); len(d) != 0 {
+		t.Fatalf("%v", d)
 	}
 	cell := func(seconds float64, v verdict.Verdict) []verdict.Cell {
 		return []verdict.Cell{{Name: "a", Tries: []verdict.Try{{Seconds: 99, Verdict: verdict.Bad}, {Seconds: seconds, Verdict: v}}}, {Name: "b"}}
@@ -28,23 +29,38 @@ func TestDurations(t *testing.T) {
 	if err := remember(cell(1000, ""), time.Unix(9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Durations()
-	if err != nil || len(d) != 1 || d["a"] != 3*time.Second {
-		t.Errorf("%v, %v", d, err)
+	d := Durations()
+	if len(d) != 1 || d["a"] != 3*time.Second {
+		t.Errorf("%v", d)
 	}
 	// A file of something else is no reason not to run, and is written anew.
 	path := filepath.Join(state, "kcatch", "smoke", durationsName)
 	if err := os.WriteFile(path, []byte(`{"schema":"x","cells":{"z":{"seconds":[1]}}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := Durations(); err != nil || len(d) != 0 {
-		t.Errorf("%v, %v", d, err)
+	if d := Durations(); len(d) != 0 {
+		t.Errorf("%v", d)
 	}
 	if err := remember(cell(7, verdict.Good), time.Unix(10, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := Durations(); err != nil || len(d) != 1 || d["a"] != 7*time.Second {
-		t.Errorf("%v, %v", d, err)
+	if d := Durations(); len(d) != 1 || d["a"] != 7*time.Second {
+		t.Errorf("%v", d)
+	}
+}
+
+// TestDurationsOfNobody: who has no home can run with a directory for the artifacts; what is not remembered is said.
+func TestDurationsOfNobody(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", "")
+	t.Setenv("HOME", "")
+	if d := Durations(); len(d) != 0 {
+		t.Errorf("%v", d)
+	}
+	w := (&world{}).lab()
+	w.now = time.Now
+	out, err := w.run(t.Context(), Request{Jobs: 1, Out: t.TempDir(), Cells: []Cell{cellOf("a", "")}}, Listener{})
+	if err != nil || out.Passed != 1 || len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "not remembered") {
+		t.Errorf("%+v, %v", out, err)
 	}
 }
 
@@ -74,11 +90,7 @@ func FuzzDurations(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		all, err := Durations()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, d := range all {
+		for name, d := range Durations() {
 			if d < 0 {
 				t.Errorf("%s takes %s", name, d)
 			}
