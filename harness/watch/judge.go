@@ -56,12 +56,20 @@ func shutDown(w *watch, _ time.Time) (Stop, bool) {
 	return Stop{Kind: Shutdown, Reason: w.event.Reason}, true
 }
 
-// initNow looks once more: the last words of init may have come with the last bytes before the shutdown.
+// initNow looks once more: the last words of init may have come with the last bytes before the shutdown. Those on the serial line may
+// wait to be read, and a kernel without /dev/kmsg has them nowhere else.
 func (w *watch) initNow() bool {
 	w.readConsole()
 	w.logHead = ^uint64(0)
 	w.readLog()
-	return w.marker || w.in.Marker == "" && !w.initAt.IsZero()
+	if w.in.Marker == "" {
+		return !w.initAt.IsZero()
+	}
+	if !w.marker && (w.placement != nil || w.in.Symbols == nil) { // else the kernel was not even there
+		time.Sleep(gulp)
+		w.readConsole()
+	}
+	return w.marker
 }
 
 // deadPolls is how many samples in a row must agree that nothing can wake the kernel again.

@@ -59,6 +59,27 @@ type silent struct{ said string }
 func (s silent) Contains(text string) bool { return s.said != "" && text == s.said }
 func (s silent) Bytes() int64              { return int64(len(s.said)) }
 
+// late is a console of which the last words are read a moment after they came.
+type late struct{ at time.Time }
+
+func (l late) Contains(text string) bool { return text == "x" && l.Bytes() > 0 }
+func (l late) Bytes() int64 {
+	if time.Now().Before(l.at) {
+		return 0
+	}
+	return 1
+}
+
+// TestLastWords: init's marker, and the power-off directly after it, before the serial line was read.
+func TestLastWords(t *testing.T) {
+	now := time.Now()
+	w := &watch{in: Input{Machine: still{}, Console: late{now.Add(2 * time.Millisecond)}, Until: "init", Marker: "x", Timeout: time.Minute},
+		start: now, event: &machine.Event{Name: "SHUTDOWN", Reason: "guest-reset"}}
+	if got, over := shutDown(w, now); !over || got.Kind != Reached {
+		t.Errorf("%v, over %v", got.Kind, over)
+	}
+}
+
 func TestJudges(t *testing.T) {
 	now := time.Now()
 	runs := []machine.CPUState{{RIP: 0xffffffff81000000, RFLAGS: on}}

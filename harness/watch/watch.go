@@ -129,6 +129,7 @@ const (
 	calmTick   = 5 * time.Millisecond  // the same, once breakpoints stand where a kernel dies: less to be woken for
 	poll       = 20 * time.Millisecond // vCPUs are looked at
 	fastPoll   = 1 * time.Millisecond  // the same, once one looks dead: at every tick
+	gulp       = 5 * time.Millisecond  // the serial line is read in gulps, each at most so late
 	sharp      = 100 * time.Millisecond
 	maxHits    = 256              // a breakpoint hit more often than this is taken out
 	stopGrace  = 2 * time.Second  // for the stub to say that a frozen machine stands still
