@@ -28,7 +28,7 @@ type BuildRequest = kernels.Request
 // Boot builds a kernel if the plan says so, boots it, and says how that ended. An error means that there is no verdict
 // on the kernel; blame.Of tells whose fault it is. However it ends, QEMU has ended, and the artifacts stay.
 func Boot(ctx context.Context, plan Plan, p Progress) (verdict.Result, error) {
-	b := &boot{plan: plan, progress: p}
+	b := &boot{plan: plan.whole(), progress: p}
 	if err := b.build(ctx); err != nil {
 		return verdict.Result{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -276,5 +277,23 @@ func TestUntilAnEarlySymbol(t *testing.T) {
 		if r := boots(t, p); r.Verdict != verdict.Good || !strings.Contains(r.Summary, "reached "+symbol) {
 			t.Errorf("verdict %s: %s", r.Verdict, r.Summary)
 		}
+	}
+}
+
+// TestPlanOfLittle: a plan that names a kernel and no more boots it as "kcatch boot" does.
+func TestPlanOfLittle(t *testing.T) {
+	k := fixtures.Find(t, fixtures.Good61)
+	p := Plan{Kernel: k.BzImage, Vmlinux: k.Vmlinux, Out: t.TempDir()}
+	if err := Check(t.Context(), p); err != nil {
+		t.Error(err)
+	}
+	r, err := Boot(t.Context(), p, Progress{})
+	if err != nil || r.Verdict != verdict.Good || r.Machine.Name != "q35" || r.Machine.Memory != 256<<20 || r.Machine.CPUs != 1 {
+		t.Errorf("%s, %s, %+v, %v", r.Verdict, r.Summary, r.Machine, err)
+	}
+	// What is said stays said.
+	said := Plan{Machine: "microvm", Memory: 1, CPUs: 2, Accel: "tcg", Until: "console", Timeout: 3}
+	if got := said.whole(); !reflect.DeepEqual(got, said) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -16,6 +16,7 @@ import (
 // Check refuses what cannot work, before any download, copy, build or boot: every argument and every file that the plan
 // names. Its errors are usage errors, or infrastructure errors that say what to install.
 func Check(ctx context.Context, plan Plan) error {
+	plan = plan.whole()
 	if err := checkFiles(plan); err != nil {
 		return err
 	}

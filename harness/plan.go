@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"time"
 
 	"kcatch/harness/autopsy"
@@ -8,7 +9,8 @@ import (
 	"kcatch/kernels"
 )
 
-// Plan is one boot, decided. Paths are absolute or relative to the working directory; a Plan reads no environment.
+// Plan is one boot, decided. Paths are absolute or relative to the working directory; a Plan reads no environment. Where Machine, Memory,
+// CPUs, Accel, Until or Timeout are zero they are those of [Defaults]; no FailOn is none, and no Values are none.
 type Plan struct {
 	// Build says what to build; nil boots Kernel as it is.
 	Build *kernels.Request
@@ -64,6 +66,14 @@ func Defaults() Plan {
 		Machine: "q35", Memory: 256 << 20, CPUs: 1, Accel: "auto", Until: "init", Timeout: 2 * time.Minute,
 		FailOn: []verdict.Class{verdict.Oops, verdict.Bug}, Values: autopsy.ValueOptions{Args: true},
 	}
+}
+
+// whole is the plan with what may be left out: a boot with no time at all, or to no place, would come to a verdict that says nothing.
+func (p Plan) whole() Plan {
+	d := Defaults()
+	p.Machine, p.Memory, p.CPUs = cmp.Or(p.Machine, d.Machine), cmp.Or(p.Memory, d.Memory), cmp.Or(p.CPUs, d.CPUs)
+	p.Accel, p.Until, p.Timeout = cmp.Or(p.Accel, d.Accel), cmp.Or(p.Until, d.Until), cmp.Or(p.Timeout, d.Timeout)
+	return p
 }
 
 // Progress is told what Boot is doing. Every field may be nil.

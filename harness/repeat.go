@@ -15,7 +15,7 @@ import (
 // own in it. An error ends it: what was counted before comes with it, and says so in its Error.
 func Repeat(ctx context.Context, plan Plan, n int, p Progress, each func(i int, r *verdict.Result)) (verdict.Repeated, error) {
 	all := verdict.Repeated{Schema: verdict.RepeatSchema, Asked: n, Outcomes: []verdict.Outcome{}}
-	built := &boot{plan: plan, progress: p}
+	built := &boot{plan: plan.whole(), progress: p}
 	err := built.build(ctx)
 	for i := 1; i <= n && err == nil; i++ {
 		b := boot{plan: built.plan, built: built.built}

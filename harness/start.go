@@ -153,7 +153,7 @@ exec %s \
 // DryRun is the QEMU command line of the plan, as a person would type it. Of a kernel that is yet to be built it names
 // the place.
 func DryRun(plan Plan) (string, error) {
-	b := &boot{plan: plan, accel: machine.TCG, initrd: plan.Initrd}
+	b := &boot{plan: plan.whole(), accel: machine.TCG, initrd: plan.Initrd}
 	if plan.Accel == string(machine.KVM) {
 		b.accel = machine.KVM
 	}

@@ -67,7 +67,7 @@ func CheckQuestion(plan Plan, question string) error {
 func WhoWrote(ctx context.Context, plan Plan, question string, p Progress) (verdict.Result, error) {
 	quiet := p
 	quiet.Verdict = nil // there is more to say
-	plain := &boot{plan: plan, progress: quiet}
+	plain := &boot{plan: plan.whole(), progress: quiet}
 	if err := plain.build(ctx); err != nil {
 		return verdict.Result{}, err
 	}
