@@ -34,7 +34,8 @@ func Matrix(cells []Cell, known map[string]time.Duration) verdict.Matrix {
 	return m
 }
 
-// BaselineDurations are how long a boot of each cell took in the smoke result in a file; nil when it is none. [Check] says why.
+// BaselineDurations are how long a boot of each cell took in the smoke result in a file; nil when it is none. [Check] says why. One of a
+// part of a matrix has none either: where each machine compares with its own part of the last run, no two have the same.
 func BaselineDurations(path string) map[string]time.Duration {
 	st, err := os.Stat(path)
 	if path == "" || err != nil || !st.Mode().IsRegular() || st.Size() > maxBaseline {
@@ -46,12 +47,13 @@ func BaselineDurations(path string) map[string]time.Duration {
 	}
 	var s struct {
 		Schema string `json:"schema"`
+		Shard  string `json:"shard"`
 		Cells  []struct {
 			Name  string        `json:"name"`
 			Tries []verdict.Try `json:"tries"`
 		} `json:"cells"`
 	}
-	if json.Unmarshal(data, &s) != nil || s.Schema != verdict.SmokeSchema {
+	if json.Unmarshal(data, &s) != nil || s.Schema != verdict.SmokeSchema || s.Shard != "" {
 		return nil
 	}
 	known := map[string]time.Duration{}

@@ -112,5 +112,5 @@ func ForShards(baseline map[string]time.Duration) string {
 	if len(baseline) > 0 {
 		return "the durations of the baseline"
 	}
-	return "their number; --baseline has durations"
+	return "their number; the --baseline of a whole run has durations"
 }

@@ -3,6 +3,8 @@ package smoke
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -97,5 +99,25 @@ func TestForShards(t *testing.T) {
 	known := map[string]time.Duration{"a/x": time.Second}
 	if with, without := ForShards(known), ForShards(nil); !strings.Contains(with, "baseline") || !strings.Contains(without, "number") {
 		t.Errorf("%q, %q", with, without)
+	}
+}
+
+// TestBaselineDurations: the last boot of each cell of a whole run. What one part took is not known to the other parts.
+func TestBaselineDurations(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"schema":"kcatch/smoke/v1","cells":[{"name":"a","tries":[{"seconds":1},{"seconds":2.5}]},{"name":"b"},{"name":"c","tries":[{"seconds":-1}]}]}`: "map[a:2.5s]",
+		`{"schema":"kcatch/smoke/v1","shard":"1/2","cells":[{"name":"a","tries":[{"seconds":1}]}]}`:                                                      "map[]",
+		`{"schema":"kcatch/result/v1"}`: "map[]", "no JSON": "map[]",
+	} {
+		path := filepath.Join(t.TempDir(), "base.json")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(BaselineDurations(path)); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if got := BaselineDurations(t.TempDir()); got != nil {
+		t.Errorf("of a directory: %v", got)
 	}
 }
