@@ -138,6 +138,10 @@ func checkOf(c *GuestCheck, run *images.CheckRun, v verdict.Verdict) verdict.Che
 	return out
 }
 
+// maxTorn is how often it is asked whether the end of a line of a check's is one of the kernel's, which begins with its time. Checks that
+// print many times into one line would have us look for a minute; what is torn after that stays torn.
+const maxTorn = 20000
+
 // hearing is what the guest said, sorted by who said it.
 type hearing struct {
 	log    []verdict.LogLine
@@ -152,9 +156,14 @@ type hearing struct {
 // console reads the console. Which lines are the kernel's tells printk's time in front of them, and the log.
 func (h *hearing) console(lines func(func(string))) {
 	h.kernel.Prefix, h.others.Prefix = kunit, "userspace"
+	asked := 0
 	h.reader.Kernel = func(text string) bool {
 		text, _, ok := ktap.CutPrintk(text)
-		return ok && h.logged(text)
+		if !ok || asked == maxTorn {
+			return false
+		}
+		asked++
+		return h.logged(text)
 	}
 	h.checks = map[int]*ktap.Decoder{}
 	h.reader.Line = func(number int, text string) { // all of them: of a long report the result keeps the end, which says nothing alone

@@ -175,3 +175,20 @@ func TestHearing(t *testing.T) {
 		})
 	}
 }
+
+// TestHearingIsBounded: times that a guest prints over and over are looked up so often and not more.
+func TestHearingIsBounded(t *testing.T) {
+	h := &hearing{log: []verdict.LogLine{{Text: "of the kernel"}}, reader: images.CheckReader{Marker: "m", Checks: 1}}
+	const stamp = "[    1.000000] "
+	h.console(func(each func(string)) {
+		each("kcatch: check 001 begins at 1.00 m")
+		for range maxTorn / 50 {
+			each("| " + strings.Repeat(stamp+"x", 52))
+		}
+		each("| c" + stamp + "of the kernel")
+		each("kcatch: check 001 exited 0 at 1.00 m")
+	})
+	if out := h.runs(1)[0].Output; !strings.HasSuffix(out, "\nc"+stamp+"of the kernel") {
+		t.Errorf("it is looked for without end: %q", out[max(0, len(out)-40):])
+	}
+}
