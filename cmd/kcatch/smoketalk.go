@@ -107,7 +107,7 @@ func (s *smokeTalk) begin(c *smoke.Cell, attempt int) {
 	defer s.mu.Unlock()
 	s.grid.Begin(s.since(), c.Name, attempt)
 	if attempt > 1 {
-		s.plain(func() string { return fmt.Sprintf("%s did not pass: boot %d", c.Name, attempt) })
+		s.plain(func() string { return fmt.Sprintf("%s did not pass, boot %d begins", c.Name, attempt) })
 	}
 }
 

@@ -52,7 +52,7 @@ kcatch:    1.5s  build stable  build  0.0s  2 jobs
 kcatch:   11.5s  build stable  build  90/300  10s  2 jobs
 kcatch:   21.5s  build stable  build  190/300  20s  2 jobs
 kcatch:   25.9s  1/3  pass 0.4s     stable/q35
-kcatch:   25.9s  given/q35 did not pass: boot 2
+kcatch:   25.9s  given/q35 did not pass, boot 2 begins
 kcatch:   25.9s  2/3  FAIL 1m02s    given/q35  panic: \x1b[31mno init\x0a::error::x
 `
 	if out.String() != want {
