@@ -240,14 +240,21 @@ func (j *junit) reruns(c *verdict.Cell, skip int) []junitRerun {
 			continue
 		}
 		kind := ruleUnexpected
-		if t.Class.Known() {
+		switch {
+		case t.Class.Known() && t.Class != verdict.OK:
 			kind = string(t.Class)
+		case t.Class == verdict.OK && c.Result != nil && c.Result.Verdict == verdict.Good:
+			kind = ruleOf(c)
 		}
-		stack := []string{xmlLine(t.Summary, maxLine)}
+		said := xmlLine(t.Said(), maxLine)
+		stack := []string{said}
+		if s := xmlLine(t.Summary, maxLine); s != said {
+			stack = append(stack, s)
+		}
 		if t.Artifacts != "" {
 			stack = append(stack, "artifacts: "+xmlLine(t.Artifacts, maxLine))
 		}
-		out = append(out, junitRerun{fmt.Sprintf("attempt %d: %s", i+1, xmlLine(t.Summary, maxLine)), kind, junitText{xmlText(stack)}})
+		out = append(out, junitRerun{fmt.Sprintf("attempt %d: %s", i+1, said), kind, junitText{xmlText(stack)}})
 		if len(out) == maxListed {
 			break
 		}

@@ -23,7 +23,7 @@ const under = "       "
 // list have to say, and the score as the last line.
 func SmokeText(w io.Writer, s *verdict.Smoke, style Style) error {
 	t := &text{style: style}
-	told := map[string]string{} // a death's signature to the cell that showed its chain
+	told := map[string]string{} // a death's signature, or what failed in the guest, to the cell that showed it
 	for _, status := range []verdict.CellStatus{verdict.CellFail, verdict.CellFlaky} {
 		for i := range s.Cells {
 			if s.Cells[i].Status == status {
@@ -65,14 +65,22 @@ func (t *text) badCell(c *verdict.Cell, told map[string]string) {
 			t.wrap(under, len(under), Clean(r.Details[0], 0))
 		}
 	}
-	if reason := Clean(c.Reason, 0); reason != "" && !sameWords(reason, summary) && !ofCheck(r, reason) {
+	first := toldBy(c, told)
+	if reason := Clean(c.Reason, 0); reason != "" && !sameWords(reason, summary) && (first != "" || !ofCheck(r, reason)) {
 		t.wrap(under, len(under), reason)
 	}
 	t.tries(c)
-	if r != nil {
+	signature := ""
+	switch {
+	case r == nil:
+	case first != "":
+		t.wrap(under, len(under), "the same as in "+Clean(first, 0))
+	default:
 		t.failedChecks(r)
 		t.failedSubtests(r)
-		t.death(c, told)
+		if t.death(c, told) {
+			signature = Clean(r.Signature, maxLine)
+		}
 	}
 	if c.Artifacts != "" {
 		t.line("%s%s  %s", under, t.style.dim("artifacts"), Clean(c.Artifacts, 0))
@@ -80,7 +88,26 @@ func (t *text) badCell(c *verdict.Cell, told map[string]string) {
 	if c.Repeat != "" {
 		t.line("%s%s  %s", under, t.style.dim("again    "), Clean(c.Repeat, 0))
 	}
+	if signature != "" {
+		t.line("%s%s  %s", under, t.style.dim("signature"), signature)
+	}
 	t.line("")
+}
+
+// toldBy is the cell before c in which the same failed in a guest whose kernel lived, and printed the same; "" where c is the first.
+func toldBy(c *verdict.Cell, told map[string]string) string {
+	if c.Result == nil || c.Result.Verdict != verdict.Good {
+		return ""
+	}
+	what := strings.Join(guestLines(c.Result), "\n")
+	if what == "" {
+		return ""
+	}
+	if told[what] == "" {
+		told[what] = c.Name
+		return ""
+	}
+	return told[what]
 }
 
 func sameWords(a, b string) bool { return slices.Equal(strings.Fields(a), strings.Fields(b)) }
@@ -102,7 +129,7 @@ func (t *text) tries(c *verdict.Cell) {
 		return
 	}
 	same := func(a verdict.Try) bool {
-		return !a.Passed && a.Signature == c.Tries[0].Signature && a.Summary == c.Tries[0].Summary
+		return !a.Passed && a.Signature == c.Tries[0].Signature && a.Said() == c.Tries[0].Said()
 	}
 	if !slices.ContainsFunc(c.Tries, func(a verdict.Try) bool { return !same(a) }) {
 		t.line("%s%d boots, and the same each time", under, len(c.Tries))
@@ -113,7 +140,7 @@ func (t *text) tries(c *verdict.Cell) {
 		if a.Passed {
 			word = t.style.good("pass")
 		}
-		t.wrap(fmt.Sprintf("%sboot %d: %s ", under, i+1, word), len(under)+len("boot 1: fail "), Clean(a.Summary, 0)+"  "+span(a.Seconds))
+		t.wrap(fmt.Sprintf("%sboot %d: %s ", under, i+1, word), len(under)+len("boot 1: fail "), Clean(a.Said(), 0)+"  "+span(a.Seconds))
 	}
 }
 
@@ -158,15 +185,15 @@ func (t *text) failedSubtests(r *verdict.Result) {
 }
 
 // death is the first frames of a death, from the code at fault outward: what the kernel did to report it is in the artifacts. One that
-// another cell died as well is shown once.
-func (t *text) death(c *verdict.Cell, told map[string]string) {
+// another cell died as well is shown once; it reports whether this is the one.
+func (t *text) death(c *verdict.Cell, told map[string]string) bool {
 	r := c.Result
 	if r.Verdict != verdict.Bad {
-		return
+		return false
 	}
 	if first := told[r.Signature]; r.Signature != "" && first != "" {
 		t.wrap(under, len(under), "the same death as "+Clean(first, 0))
-		return
+		return false
 	}
 	told[r.Signature] = c.Name
 	frames := fromCause(r)
@@ -187,6 +214,7 @@ func (t *text) death(c *verdict.Cell, told map[string]string) {
 	if more := len(frames) - len(shown); more > 0 {
 		t.line("%s  %s", under, t.style.dim("and "+counted(more, "more frame")))
 	}
+	return true
 }
 
 // fromCause is the chain of the death from the frame at fault outward; the whole chain of the first vCPU that has one where no frame is.
@@ -361,6 +389,9 @@ func scores(s *verdict.Smoke) string {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
+	}
+	if n := len(s.Expired); n > 0 {
+		parts = append(parts, counted(n, "allowance")+" expired")
 	}
 	return strings.Join(parts, ", ")
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -85,7 +86,7 @@ func TestSmokeText(t *testing.T) {
 		}
 		golden(t, tt.name, strings.ReplaceAll(b.String(), "\x1b", "^["))
 		for _, l := range strings.Split(b.String(), "\n") {
-			copied := strings.Contains(l, "artifacts") || strings.Contains(l, "again")
+			copied := strings.Contains(l, "artifacts") || strings.Contains(l, "again") || strings.Contains(l, "signature")
 			if n := utf8.RuneCountInString(l); tt.style.Width == 80 && n > 80 && !copied {
 				t.Errorf("%d columns: %s", n, l)
 			}
@@ -104,6 +105,54 @@ func TestSmokeTextOfAllPassed(t *testing.T) {
 	}
 	if want := "   b\na  pass 0.4s\n\nPASS  1 cell in 1.0s: 1 passed\n"; b.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
+	}
+}
+
+// TestSameGuestFailure: what failed in several guests alike is shown once, and each boot of a cell says what it failed of.
+func TestSameGuestFailure(t *testing.T) {
+	two := 2
+	var s verdict.Smoke
+	add := func(name, output string, summaries ...string) {
+		c := verdict.Cell{Name: "k/" + name, Kernel: "k", Machine: name, Status: verdict.CellFail, Attempts: len(summaries), Reason: "check net: exit status 2",
+			Result: &verdict.Result{Verdict: verdict.Good, Class: verdict.OK, Summary: summaries[0],
+				Checks: []verdict.Check{{Name: "net", Status: &two, Output: []string{output}}}}}
+		for _, text := range summaries {
+			c.Tries = append(c.Tries, verdict.Try{Verdict: verdict.Good, Class: verdict.OK, Summary: text, Reason: c.Reason, Seconds: 1})
+		}
+		s.Add(c)
+	}
+	add("a", "no socket", "6.1 reached init after 1s", "6.1 reached init after 2s")
+	add("b", "no socket", "6.1 reached init after 3s")
+	add("c", "no device", "6.1 reached init after 4s")
+	var b, md, xml strings.Builder
+	if err := errors.Join(SmokeText(&b, &s, Style{}), SmokeMarkdown(&md, &s), JUnit(&xml, &s)); err != nil {
+		t.Fatal(err)
+	}
+	want := `FAIL   k/a
+       6.1 reached init after 1s
+       2 boots, and the same each time
+       check net: exit status 2
+         | no socket
+
+FAIL   k/b
+       6.1 reached init after 3s
+       check net: exit status 2
+       the same as in k/a
+
+FAIL   k/c
+       6.1 reached init after 4s
+       check net: exit status 2
+         | no device
+
+`
+	if !strings.HasPrefix(b.String(), want) {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	if n := strings.Count(md.String(), "\n        no socket\n"); n != 1 || !strings.Contains(md.String(), "The same as in `k/a`.\n") {
+		t.Errorf("Markdown has the output %d times:\n%s", n, md.String())
+	}
+	if want := `<rerunFailure message="attempt 2: check net: exit status 2" type="check">`; !strings.Contains(xml.String(), want) {
+		t.Errorf("JUnit has no %s:\n%s", want, xml.String())
 	}
 }
 

@@ -22,8 +22,9 @@ func SmokeMarkdown(w io.Writer, s *verdict.Smoke) error {
 	m.head(s)
 	m.table(s)
 	m.remarks(s)
+	told := map[string]string{}
 	for i := range s.Cells {
-		m.details(&s.Cells[i])
+		m.details(&s.Cells[i], told)
 	}
 	if m.omitted > 0 {
 		m.b.WriteString(fmt.Sprintf("\n%d more rows and reports are in the JSON and the JUnit file: GitHub takes 1 MiB of a summary.\n", m.omitted))
@@ -92,7 +93,7 @@ func (m *markdown) table(s *verdict.Smoke) {
 	if len(s.Cells) == 0 {
 		return
 	}
-	m.add("| cell | outcome | death | at | seconds |\n|---|---|---|---|---:|\n")
+	m.add("| cell | outcome | why | at | seconds |\n|---|---|---|---|---:|\n")
 	for i := range s.Cells {
 		c := &s.Cells[i]
 		death, at := "", ""
@@ -103,6 +104,9 @@ func (m *markdown) table(s *verdict.Smoke) {
 			} else if p.function != "" {
 				at = codeSpan(p.function)
 			}
+		}
+		if death == "" && c.Status != verdict.CellPass && c.Status != verdict.CellNotRun {
+			death = codeSpan(Clean(reasonOf(c), maxWhy))
 		}
 		outcome := symbolOf(c)
 		if c.Novelty == "new" || c.Novelty == "known" {
@@ -135,8 +139,11 @@ func (m *markdown) remarks(s *verdict.Smoke) {
 	}
 }
 
-// details is a cell that is no plain pass, folded.
-func (m *markdown) details(c *verdict.Cell) {
+// maxWhy is how much of a reason stands in the table, in characters.
+const maxWhy = 120
+
+// details is a cell that is no plain pass, folded. What failed in the guest is said once, by the first cell that told of it.
+func (m *markdown) details(c *verdict.Cell, told map[string]string) {
 	if c.Status == verdict.CellPass && !passesNevertheless(c) || c.Status == verdict.CellNotRun {
 		return
 	}
@@ -146,7 +153,9 @@ func (m *markdown) details(c *verdict.Cell) {
 		title += fmt.Sprintf(" <code>%s</code>", html.EscapeString(why))
 	}
 	fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n\n", title)
-	if c.Result != nil {
+	if first := toldBy(c, told); first != "" {
+		fmt.Fprintf(&b, "The same as in %s.\n\n", codeSpan(first))
+	} else if c.Result != nil {
 		failed := failedParts(c.Result)
 		for _, f := range failed[:min(len(failed), maxListed)] {
 			fmt.Fprintf(&b, "%s\n\n", f)

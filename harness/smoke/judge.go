@@ -64,7 +64,9 @@ func judge(c *Cell, r *verdict.Result, err error, known *baseline, allow []verdi
 		a.novelty = known.novelty(c.Name, signatures(r)...)
 		a.excuse(c, allow)
 	}
-	a.Passed = a.outcome == passed
+	if a.Passed = a.outcome == passed; !a.Passed && a.reason != a.Summary {
+		a.Reason = a.reason
+	}
 	return a
 }
 

@@ -344,6 +344,23 @@ func TestOrder(t *testing.T) {
 4s c pass`)
 }
 
+// TestTriesSayWhy: a boot that did not pass says of what, where its summary does not.
+func TestTriesSayWhy(t *testing.T) {
+	c := cellOf("a", "")
+	c.Retries = 2
+	out, err := runs(t, &world{boots: map[string][]string{"a": {"check", "oops/init/foo"}}}, Request{Jobs: 1, Cells: []Cell{c}}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, try := range out.Cells[0].Tries {
+		got = append(got, fmt.Sprintf("%q %q", try.Reason, try.Said()))
+	}
+	if text, want := strings.Join(got, ", "), `"check net: exit status 1" "check net: exit status 1", "" "oops in foo", "" "6.1 reached init"`; text != want {
+		t.Errorf("got  %s\nwant %s", text, want)
+	}
+}
+
 // Two runs in one directory would mix their consoles.
 func TestDirectoryInUse(t *testing.T) {
 	out := t.TempDir()

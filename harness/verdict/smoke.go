@@ -1,6 +1,9 @@
 package verdict
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // SmokeSchema names the form of [Smoke].
 const SmokeSchema = "kcatch/smoke/v1"
@@ -73,11 +76,15 @@ type Try struct {
 	Class     Class   `json:"class,omitempty"`
 	Signature string  `json:"signature,omitempty"`
 	Summary   string  `json:"summary"`
+	Reason    string  `json:"reason,omitempty"` // why it did not pass, where the summary does not say it: what failed in the guest
 	Seconds   float64 `json:"seconds"`
 	Machine   float64 `json:"machine_seconds,omitempty"` // of Seconds: how long QEMU was there, all that it took to start and end
 	Passed    bool    `json:"passed"`
 	Artifacts string  `json:"artifacts,omitempty"`
 }
+
+// Said is how it ended, in one line: why it did not pass, else the summary.
+func (t Try) Said() string { return cmp.Or(t.Reason, t.Summary) }
 
 // Known is a death of the baseline.
 type Known struct {
