@@ -79,6 +79,36 @@ func TestAllowedRun(t *testing.T) {
 	}
 }
 
+// TestIdleEntry: one that fits no death is named where a kernel died in its cells, and not where it may yet come.
+func TestIdleEntry(t *testing.T) {
+	dead := func(name, signature string) verdict.Cell {
+		return verdict.Cell{Name: name, Status: verdict.CellFail, Result: &verdict.Result{Verdict: verdict.Bad, Signature: signature}}
+	}
+	lives := verdict.Cell{Name: "b/x", Status: verdict.CellFail, Result: &verdict.Result{Verdict: verdict.Good, Warnings: []verdict.Warning{{Signature: "warn/init/w"}}}}
+	for _, tt := range []struct {
+		name  string
+		entry verdict.Allow
+		cells []verdict.Cell
+		want  int
+	}{
+		{"mistaken", verdict.Allow{Signature: "oops/*/foo"}, []verdict.Cell{dead("a/x", "oops/init/foo/bar")}, 1},
+		{"it fits", verdict.Allow{Signature: "oops/*/foo*"}, []verdict.Cell{dead("a/x", "oops/init/foo/bar")}, 0},
+		{"it fits another", verdict.Allow{Signature: "oops/*/foo"}, []verdict.Cell{dead("a/x", "bug/init/bar"), dead("b/x", "oops/init/foo")}, 0},
+		{"for other cells", verdict.Allow{Signature: "oops/*/foo", Cells: "b/*"}, []verdict.Cell{dead("a/x", "oops/init/bar"), lives}, 0},
+		{"a WARN beside", verdict.Allow{Signature: "warn/*/w"}, []verdict.Cell{dead("a/x", "bug/init/bar"), lives}, 0},
+		{"nobody died", verdict.Allow{Signature: "oops/*"}, []verdict.Cell{lives, {Name: "c", Status: verdict.CellSkip}}, 0},
+	} {
+		if got := idle([]verdict.Allow{tt.entry}, tt.cells); len(got) != tt.want {
+			t.Errorf("%s: %+v, want %d", tt.name, got, tt.want)
+		}
+	}
+	mistaken := verdict.Allow{Signature: "oops/*/fo", Owner: "me", Reason: "bug 7", Expires: "2300-01-01"}
+	out, err := runs(t, &world{boots: map[string][]string{"a": {"oops/init/foo"}}}, Request{Jobs: 1, Allow: []verdict.Allow{mistaken}, Cells: []Cell{cellOf("a", "")}}, 0)
+	if want := "allow: oops/*/fo of me fits no death of this run; the signature stands below each"; err != nil || len(out.Notes) != 1 || out.Notes[0] != want {
+		t.Errorf("%q, %v", out.Notes, err)
+	}
+}
+
 // TestAllowedWarns: a boot that is bad for its WARNs is allowed when each of them is.
 func TestAllowedWarns(t *testing.T) {
 	list := []verdict.Allow{{Signature: "warn/init/foo"}, {Signature: "warn/*/bar"}}
