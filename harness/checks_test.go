@@ -192,3 +192,23 @@ func TestHearingIsBounded(t *testing.T) {
 		t.Errorf("it is looked for without end: %q", out[max(0, len(out)-40):])
 	}
 }
+
+// TestReachedAfter: the time to init is that of its first word, whatever ran then; another good end has no word.
+func TestReachedAfter(t *testing.T) {
+	marks := []verdict.Mark{{Stage: "userspace", Seconds: 1}, {Stage: verdict.MarkInit, Seconds: 1.25, Event: true}, {Stage: verdict.MarkEnd, Seconds: 5, Event: true}}
+	for _, tt := range []struct {
+		until string
+		marks []verdict.Mark
+		after time.Duration
+		want  time.Duration
+	}{
+		{"init", marks, 5 * time.Second, 1250 * time.Millisecond},
+		{"init", marks, time.Second, time.Second},
+		{"init", marks[:1], 5 * time.Second, 5 * time.Second},
+		{"do_exit", marks, 5 * time.Second, 5 * time.Second},
+	} {
+		if got := reachedAfter(tt.until, tt.marks, tt.after); got != tt.want {
+			t.Errorf("%s of %d marks after %s: %s, want %s", tt.until, len(tt.marks), tt.after, got, tt.want)
+		}
+	}
+}
