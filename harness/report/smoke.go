@@ -163,9 +163,17 @@ func checkEnd(c *verdict.Check) string {
 	return "check " + Clean(c.Name, 80) + ": " + checkSaid(c)
 }
 
-// ofCheck reports whether a reason only says what the line of a check says.
+// ofCheck reports whether a reason only says what the lines of checks say.
 func ofCheck(r *verdict.Result, reason string) bool {
-	return r != nil && slices.ContainsFunc(r.Checks, func(c verdict.Check) bool { return !c.Passed() && checkEnd(&c) == reason })
+	if r == nil {
+		return false
+	}
+	for part := range strings.SplitSeq(reason, "; ") {
+		if !slices.ContainsFunc(r.Checks, func(c verdict.Check) bool { return !c.Passed() && checkEnd(&c) == part }) {
+			return false
+		}
+	}
+	return true
 }
 
 // failedSubtests are the lines of KTAP that failed.

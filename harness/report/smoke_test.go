@@ -55,7 +55,8 @@ func smokeRun() *verdict.Smoke {
 		s.Add(c)
 	}
 	add("stable", "q35", verdict.Cell{Status: verdict.CellPass, Attempts: 1, Seconds: 0.41, Result: good})
-	add("stable", "microvm", verdict.Cell{Status: verdict.CellFail, Attempts: 1, Seconds: 0.9, Result: &checks, Reason: "check mount: exit status 3"})
+	add("stable", "microvm", verdict.Cell{Status: verdict.CellFail, Attempts: 1, Seconds: 0.9, Result: &checks,
+		Reason: "check mount: exit status 3; check after: did not come back"})
 	add("patched", "q35", verdict.Cell{Status: verdict.CellFail, Attempts: 2, Seconds: 0.61, Result: seedDeath(), Novelty: "new", Tries: []verdict.Try{
 		{Summary: "x", Signature: "s"}, {Summary: "x", Signature: "s"}}})
 	add("patched", "microvm", verdict.Cell{Status: verdict.CellFail, Attempts: 1, Seconds: 0.5, Result: seedDeath(), Novelty: "new",

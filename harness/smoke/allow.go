@@ -58,18 +58,20 @@ func allowing(cell, signature string, list []verdict.Allow) *verdict.Allow {
 	return nil
 }
 
-// idle are the entries that fit nothing of a run, though a kernel died in a cell that they are for: such an entry may be meant for that
-// death, and be mistaken. Nothing is said of one whose cells live, since a splat may be rare.
+// idle are the entries that fit nothing of a run, though a kernel died of their class in a cell that they are for: such an entry may be
+// meant for that death, and be mistaken. Nothing is said of one whose cells live, since a splat may be rare.
 func idle(list []verdict.Allow, cells []verdict.Cell) []verdict.Allow {
 	var out []verdict.Allow
 	for i := range list {
 		one, died := list[i:i+1], false
+		class, _, _ := strings.Cut(list[i].Signature, "/")
 		if !slices.ContainsFunc(cells, func(c verdict.Cell) bool {
 			r := c.Result
 			if r == nil || one[0].Cells != "" && !like(one[0].Cells, c.Name) {
 				return false
 			}
-			died = died || r.Verdict == verdict.Bad && (c.Status == verdict.CellFail || c.Status == verdict.CellFlaky)
+			of, _, _ := strings.Cut(r.Signature, "/")
+			died = died || r.Verdict == verdict.Bad && like(class, of) && (c.Status == verdict.CellFail || c.Status == verdict.CellFlaky)
 			return allowing(c.Name, r.Signature, one) != nil ||
 				slices.ContainsFunc(r.Warnings, func(w verdict.Warning) bool { return allowing(c.Name, w.Signature, one) != nil })
 		}) && died {

@@ -93,9 +93,11 @@ func TestIdleEntry(t *testing.T) {
 	}{
 		{"mistaken", verdict.Allow{Signature: "oops/*/foo"}, []verdict.Cell{dead("a/x", "oops/init/foo/bar")}, 1},
 		{"it fits", verdict.Allow{Signature: "oops/*/foo*"}, []verdict.Cell{dead("a/x", "oops/init/foo/bar")}, 0},
-		{"it fits another", verdict.Allow{Signature: "oops/*/foo"}, []verdict.Cell{dead("a/x", "bug/init/bar"), dead("b/x", "oops/init/foo")}, 0},
+		{"it fits another", verdict.Allow{Signature: "oops/*/foo"}, []verdict.Cell{dead("a/x", "oops/init/bar"), dead("b/x", "oops/init/foo")}, 0},
+		{"of another class", verdict.Allow{Signature: "oops/*/foo"}, []verdict.Cell{dead("a/x", "bug/init/foo")}, 0},
+		{"of any class", verdict.Allow{Signature: "*/foo"}, []verdict.Cell{dead("a/x", "bug/init/bar")}, 1},
 		{"for other cells", verdict.Allow{Signature: "oops/*/foo", Cells: "b/*"}, []verdict.Cell{dead("a/x", "oops/init/bar"), lives}, 0},
-		{"a WARN beside", verdict.Allow{Signature: "warn/*/w"}, []verdict.Cell{dead("a/x", "bug/init/bar"), lives}, 0},
+		{"a WARN beside", verdict.Allow{Signature: "warn/*/w"}, []verdict.Cell{dead("a/x", "warn/init/bar"), lives}, 0},
 		{"nobody died", verdict.Allow{Signature: "oops/*"}, []verdict.Cell{lives, {Name: "c", Status: verdict.CellSkip}}, 0},
 	} {
 		if got := idle([]verdict.Allow{tt.entry}, tt.cells); len(got) != tt.want {
@@ -104,7 +106,7 @@ func TestIdleEntry(t *testing.T) {
 	}
 	mistaken := verdict.Allow{Signature: "oops/*/fo", Owner: "me", Reason: "bug 7", Expires: "2300-01-01"}
 	out, err := runs(t, &world{boots: map[string][]string{"a": {"oops/init/foo"}}}, Request{Jobs: 1, Allow: []verdict.Allow{mistaken}, Cells: []Cell{cellOf("a", "")}}, 0)
-	if want := "allow: oops/*/fo of me fits no death of this run; the signature stands below each"; err != nil || len(out.Notes) != 1 || out.Notes[0] != want {
+	if want := "allow: oops/*/fo of me fits no death of this run; compare their signatures"; err != nil || len(out.Notes) != 1 || out.Notes[0] != want {
 		t.Errorf("%q, %v", out.Notes, err)
 	}
 }

@@ -72,7 +72,7 @@ func (w lab) run(ctx context.Context, req Request, l Listener) (verdict.Smoke, e
 	}
 	out.Fixed = known.fixed(out.Cells)
 	for _, e := range idle(hold, out.Cells) {
-		out.Notes = append(out.Notes, oneLine("allow: "+e.Signature+" of "+e.Owner+" fits no death of this run; the signature stands below each"))
+		out.Notes = append(out.Notes, oneLine("allow: "+e.Signature+" of "+e.Owner+" fits no death of this run; compare their signatures"))
 	}
 	out.Seconds = w.now().Sub(begin).Seconds()
 	if err := remember(out.Cells, begin); err != nil {
