@@ -84,13 +84,13 @@ func differenceName(d verdict.Difference) string {
 	return Clean(d.Kind, 20) + " " + Clean(d.Name, 80)
 }
 
-// pace says how much slower B is in all.
+// pace says how much slower the stages of B are by their middle ratio. The whole boot may say another thing: one stage can make most of it.
 func pace(c *verdict.CellComparison) string {
 	switch {
 	case c.Scale > 1.005:
-		return fmt.Sprintf("B is %.2f times slower in all, which is taken out of the changes", c.Scale)
+		return fmt.Sprintf("B's stages are %.2f times slower as a rule, which is taken out of their changes", c.Scale)
 	case c.Scale < 0.995 && c.Scale > 0:
-		return fmt.Sprintf("B is %.2f times faster in all, which is taken out of the changes", 1/c.Scale)
+		return fmt.Sprintf("B's stages are %.2f times faster as a rule, which is taken out of their changes", 1/c.Scale)
 	}
 	return "at the same pace"
 }

@@ -20,7 +20,7 @@ func TestCompareText(t *testing.T) {
 B  new.json
 1 slower and 1 faster in B than chance allows
 
-k/q35  boots: 5 of A, 1 of B; B is 1.20 times slower in all, which is taken out of the changes
+k/q35  boots: 5 of A, 1 of B; B's stages are 1.20 times slower as a rule, which is taken out of their changes
        A ms       B ms     change      noise
         4.0        120     +115.2        ±20  slower  initcall a\x1b[1m [m] (fs)
         400        300     -180.0       ±100  faster  stage initcall

@@ -193,7 +193,7 @@ func (g *Grid) head(now float64, style Style, width int) string {
 		text += fmt.Sprintf("  %d booting", running)
 	}
 	text += "  " + span(now)
-	if left, least, ok := g.Left(now); ok && done < len(g.Cells) {
+	if left, least, ok := g.Left(now); ok && left >= 0.05 && done < len(g.Cells) { // less is no time: it takes longer than it did
 		about := "about"
 		if least {
 			about = "at least"

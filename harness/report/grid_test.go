@@ -68,6 +68,16 @@ func TestGridTellsAStory(t *testing.T) {
 	golden(t, "grid.txt", b.String())
 }
 
+// TestGridLate: of a cell that takes longer than it did nobody knows how long that is.
+func TestGridLate(t *testing.T) {
+	g := Grid{Jobs: 1, Cells: []GridCell{{Name: "k/m", Kernel: "k", Machine: "m", Known: 4, Attempt: 1}}}
+	for now, want := range map[float64]string{1: "0/1  1 booting  1.0s, about 3.0s left", 4: "0/1  1 booting  4.0s", 60: "0/1  1 booting  1m00s"} {
+		if got := g.Lines(now, Style{}, 40, 24)[0]; got != want {
+			t.Errorf("at %v: %q, want %q", now, got, want)
+		}
+	}
+}
+
 // TestGridFits: in no terminal is a line too wide or one too many, and what is left out is not the head.
 func TestGridFits(t *testing.T) {
 	g := someGrid()
