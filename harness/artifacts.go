@@ -45,7 +45,7 @@ func (b *boot) openArtifacts() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return diskError("artifacts", err)
 	}
-	release, err := Hold(dir)
+	release, err := Claim(dir)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (b *boot) dropArtifacts() error {
 const keptBoots = 50
 
 // Prune removes all but the newest directories of runs from a directory. Their names begin with the time, so the order is
-// theirs; what does not begin with a digit is none. What cannot be removed stays, and so does a run that is under way, see [Hold].
+// theirs; what does not begin with a digit is none. What cannot be removed stays, and so does a run that is under way, see [Claim].
 func Prune(dir string, keep int) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
@@ -77,7 +77,7 @@ func Prune(dir string, keep int) {
 	}
 	runs := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() || e.Name()[0] < '0' || e.Name()[0] > '9' })
 	for _, e := range runs[:max(0, len(runs)-keep)] {
-		if run := filepath.Join(dir, e.Name()); !held(run) {
+		if run := filepath.Join(dir, e.Name()); !claimed(run) {
 			_ = os.RemoveAll(run)
 		}
 	}

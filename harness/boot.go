@@ -237,7 +237,12 @@ func (b *boot) watch(ctx context.Context) (watch.Stop, error) {
 	if b.exact != nil {
 		b.exact.watch(b, &in)
 	}
-	return watch.Wait(ctx, in)
+	began := time.Now()
+	stop, err := watch.Wait(ctx, in)
+	if err != nil && b.plan.Hold != nil {
+		return b.heldAt(ctx, err, began)
+	}
+	return stop, err
 }
 
 // locate finds the kernel in RAM once it is settled there.
@@ -330,7 +335,11 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 	b.name(&r)
 	r.Timing.Examine = time.Since(begin).Seconds()
 	b.progress.verdict(&r)
-	return r, errors.Join(b.save(&r), b.keepCore(&r, &scene))
+	err = errors.Join(b.save(&r), b.keepCore(&r, &scene))
+	if err == nil && b.plan.Hold != nil {
+		err = b.handOver(ctx, &r, &scene)
+	}
+	return r, err
 }
 
 // scene is the machine as the autopsy sees it.
@@ -389,6 +398,9 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 		b.first = e
 		scene.Stop.After = h.After
 		b.coreErr = b.saveCore(&scene, true) // now, while the stacks are whole; said when the boot is over
+		if b.plan.Hold != nil {
+			return errDeath
+		}
 	case "__warn":
 		if b.plan.Observer == nil && len(b.warned) < maxWarned {
 			scene := b.scene(watch.Stop{})

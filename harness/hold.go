@@ -1,43 +1,80 @@
 package harness
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"os"
-	"syscall"
+	"time"
 
-	"kcatch/internal/blame"
+	"kcatch/harness/autopsy"
+	"kcatch/harness/verdict"
+	"kcatch/harness/watch"
 )
 
-// Hold takes the directory of a run for this caller, until release is called or the process ends: it is kept from [Prune], and
-// whoever else wants it is refused meanwhile, with an error of kind [blame.Infrastructure]: two runs in one directory would read each
-// other's console, and say of a good kernel that it died.
-//
-// The lock is on the directory itself (flock(2)), so that nothing is left in it. A file system that has no locks lets everybody in.
-func Hold(dir string) (release func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, diskError("artifacts", err)
-	}
-	if taken(f) {
-		_ = f.Close()
-		return nil, blame.New(blame.Infrastructure, fmt.Sprintf("artifacts: %s: another kcatch writes there", dir),
-			"wait until it has ended, or give another directory with --out")
-	}
-	return func() { _ = f.Close() }, nil
+// Hold asks for the machine itself, as it stands when there is a result; see [Plan.Hold]. A boot that is held ends at its first
+// oops or panic, while the stacks are whole, and not when the kernel has come to rest after it.
+type Hold struct {
+	// Core says that a core is wanted of a boot that is not bad, too.
+	Core bool
+	// Over is called once, after the artifacts are written. QEMU ends when it returns; its error is the boot's.
+	Over func(ctx context.Context, h Held) error
 }
 
-// held reports whether somebody holds a directory.
-func held(dir string) bool {
-	f, err := os.Open(dir)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return taken(f)
+// Held is a machine that stands, and nobody at its GDB stub.
+type Held struct {
+	Result *verdict.Result
+	// Socket is QEMU's GDB stub, a Unix socket that takes one debugger at a time. No breakpoint is set.
+	Socket string
+	// Vmlinux is empty when there is none. Slide is what its addresses are off by, when Placed says that the kernel was found.
+	Vmlinux string
+	Slide   uint64
+	Placed  bool
+	Core    string // empty when none was written
+	Dir     string // the artifacts'
+	// Exited is closed when QEMU has ended: a debugger may kill it.
+	Exited <-chan struct{}
 }
 
-// taken takes the lock of an open directory, and reports whether somebody else has it.
-func taken(f *os.File) bool {
-	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+// ErrHold ends the watch, with the machine where it stands, when an [Observer]'s Passed returns it. It counts as the boot having
+// reached what it was to reach.
+var ErrHold = errors.New("hold the machine here")
+
+// errDeath ends the watch of a boot that is held at its first oops or panic. It does not leave this package.
+var errDeath = errors.New("the first death of a boot that is held")
+
+// heldAt is the end of a watch that one of the two errors ended; err is any other.
+func (b *boot) heldAt(ctx context.Context, err error, began time.Time) (watch.Stop, error) {
+	stop := watch.Stop{After: time.Since(began), Placement: b.place, Until: b.plan.Until, Limit: b.plan.Timeout, Pace: watch.Pace{Ticks: -1}}
+	switch {
+	case errors.Is(err, errDeath):
+		stop.Kind = watch.Held
+	case errors.Is(err, ErrHold):
+		stop.Kind = watch.Reached
+	default:
+		return watch.Stop{}, err
+	}
+	cpus, err := b.machine.CPUs(ctx)
+	stop.CPUs = cpus
+	return stop, err
+}
+
+// handOver gives the machine to who asked for it.
+func (b *boot) handOver(ctx context.Context, r *verdict.Result, scene *autopsy.Scene) error {
+	if b.plan.Hold.Core && r.Artifacts.VMCore == "" {
+		if err := b.saveCore(scene, false); err != nil {
+			return err
+		}
+		r.Artifacts.VMCore = b.artifacts.path(coreName)
+	}
+	if err := b.stub.Clear(ctx); err != nil {
+		return b.ended(unheard("hold", err))
+	}
+	_ = b.stub.Close() // the machine goes on standing
+	if b.intLog != "" {
+		_, _ = b.machine.Monitor(ctx, "log none") // it would have each tick of a machine that a debugger lets go
+	}
+	h := Held{Result: r, Socket: b.machine.GDBPath(), Vmlinux: b.plan.Vmlinux, Core: r.Artifacts.VMCore, Dir: b.artifacts.dir, Exited: b.machine.Exited()}
+	if b.place != nil {
+		h.Slide, h.Placed = b.place.Slide, true
+	}
+	return b.plan.Hold.Over(ctx, h)
 }

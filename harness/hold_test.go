@@ -1,63 +1,65 @@
 package harness
 
 import (
+	"context"
+	"errors"
+	"net"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
+	"time"
 
-	"kcatch/internal/blame"
+	"kcatch/gdb/rsp"
+	"kcatch/harness/verdict"
+	"kcatch/internal/fixtures"
 )
 
+// TestHold: an oops is held where it begins, with the stack whole and the core written. The stub takes the next debugger, whom no
+// breakpoint of ours stops: panic() is passed on the way on.
 func TestHold(t *testing.T) {
-	dir := t.TempDir()
-	release, err := Hold(dir)
-	if err != nil {
-		t.Fatal(err)
+	p := plan(t, fixtures.Find(t, fixtures.Faults61))
+	p.Append = "kcatch_fault=late-bug"
+	called := 0
+	mine := errors.New("mine")
+	p.Hold = &Hold{Over: func(ctx context.Context, h Held) error {
+		called++
+		if r := h.Result; r.Class != verdict.Bug || r.CPUs[0].Frames[0].Function != "oops_begin" || !h.Placed || uint64(r.Kernel.KASLRSlide) != h.Slide {
+			t.Errorf("%s, slide 0x%x: %s", r.Class, h.Slide, r.Summary)
+		}
+		for _, file := range []string{h.Core, h.Result.Artifacts.Result} {
+			if _, err := os.Stat(file); err != nil {
+				t.Error(err)
+			}
+		}
+		conn, err := net.Dial("unix", h.Socket)
+		if err != nil {
+			return err
+		}
+		stub := rsp.New(conn, rsp.Options{})
+		defer stub.Close()
+		if err := stub.Handshake(ctx); err != nil {
+			return err
+		}
+		regs, err := stub.Registers(ctx, rsp.Thread{PID: 1, TID: 1})
+		if err != nil || regs.RIP != uint64(h.Result.CPUs[0].Frames[0].PC) {
+			t.Errorf("the machine is at 0x%x: %v", regs.RIP, err)
+		}
+		if err := stub.Continue(ctx); err != nil {
+			return err
+		}
+		select {
+		case s := <-stub.Stops():
+			t.Errorf("stopped again: %v", s)
+		case <-time.After(300 * time.Millisecond):
+		}
+		select {
+		case <-h.Exited:
+			t.Error("QEMU has ended")
+		default:
+		}
+		return mine
+	}}
+	r, err := Boot(context.Background(), p, Progress{})
+	if !errors.Is(err, mine) || called != 1 || r.Verdict != verdict.Bad {
+		t.Errorf("%v after %d calls: %s", err, called, r.Summary)
 	}
-	if _, err := Hold(dir); blame.Of(err) != blame.Infrastructure || !strings.Contains(err.Error(), "another kcatch writes there") {
-		t.Errorf("a second one: %v, want it refused", err)
-	}
-	release()
-	release, err = Hold(dir)
-	if err != nil {
-		t.Fatalf("after the first has ended: %v", err)
-	}
-	release()
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("it leaves %v, %v; want nothing", left, err)
-	}
-}
-
-// A boot must not touch the files of another that is under way.
-func TestBootIntoHeldDirectory(t *testing.T) {
-	dir := t.TempDir()
-	console := filepath.Join(dir, "console.log")
-	if err := os.WriteFile(console, []byte("of the first\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	first := &boot{plan: Plan{Out: dir}}
-	release, err := Hold(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.openArtifacts(); err == nil {
-		t.Error("a directory that another boot has was taken")
-	}
-	if _, err := os.Stat(console); err != nil {
-		t.Error(err)
-	}
-	release()
-	if err := first.openArtifacts(); err != nil {
-		t.Fatal(err)
-	}
-	if err := (&boot{plan: Plan{Out: dir}}).openArtifacts(); err == nil {
-		t.Error("a boot does not hold its directory")
-	}
-	first.artifacts.release()
-	second := &boot{plan: Plan{Out: dir}}
-	if err := second.openArtifacts(); err != nil {
-		t.Error(err)
-	}
-	second.artifacts.release()
 }

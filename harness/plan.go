@@ -51,6 +51,9 @@ type Plan struct {
 	// Observer looks at the boot from breakpoints of its own; may be nil. It needs a vmlinux, and breakpoints without number: TCG.
 	Observer Observer
 
+	// Hold is given the machine when there is a result; may be nil.
+	Hold *Hold `json:"-"` // a log of a bisection has the plan
+
 	Out   string // artifact directory; empty: a new one in the user's state directory
 	Cache string // empty: the user's cache directory
 

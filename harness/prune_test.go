@@ -37,7 +37,7 @@ func TestPruneLeavesWhatRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	release, err := Hold(older)
+	release, err := Claim(older)
 	if err != nil {
 		t.Fatal(err)
 	}

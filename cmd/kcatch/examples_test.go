@@ -11,8 +11,8 @@ import (
 
 // TestBreakExamples: each --break of the help and the docs is a place of Debian's 6.1, so that an example can be tried.
 func TestBreakExamples(t *testing.T) {
-	text := surveyExample
-	for _, doc := range []string{"../../README.md", "../../docs/survey.md"} {
+	text := surveyExample + debugExample
+	for _, doc := range []string{"../../README.md", "../../docs/survey.md", "../../docs/debug.md"} {
 		data, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)

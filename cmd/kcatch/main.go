@@ -9,6 +9,7 @@
 //	kcatch smoke [TREE] [flags]    boot a matrix of kernels and machines, for CI
 //	kcatch faults [flags]          boot the fault corpus, count the right verdicts
 //	kcatch autopsy VMCORE [flags]  the report from a core
+//	kcatch debug [TREE] [flags]    boot, stop at the death, and hand over to gdb
 //	kcatch config [flags]          the settings in force, and where each comes from
 //	kcatch cache ls|prune [flags]  what the cache has, and removing it
 //	kcatch completion SHELL        shell completion for bash, zsh or fish
@@ -101,6 +102,7 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		faultsCommand(stdout, talk, code),
 		autopsyCommand(stdout, code),
 		symbolizeCommand(os.Stdin, stdout, talk, code),
+		debugCommand(stdout, talk, code),
 		configCommand(stdout, talk),
 		cacheCommand(stdout),
 		completionCommand(stdout),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -30,6 +31,7 @@ type talk struct {
 	since time.Time
 	drawn []int // columns of each line that is drawn and will be drawn over; the cursor is at the end of the last
 	last  time.Time
+	lent  atomic.Bool  // the terminal is another program's
 	tick  *time.Ticker // moves the line on a terminal; nil when none does
 }
 
@@ -65,6 +67,9 @@ func (t *talk) Write(p []byte) (int, error) {
 
 // print prints a line that is never left out.
 func (t *talk) print(line string) { fmt.Fprintln(t, line) }
+
+// lend leaves the terminal, and Ctrl-C on it, to another program, or takes them back.
+func (t *talk) lend(lent bool) { t.lent.Store(lent) }
 
 // remark prints a line that --quiet leaves out.
 func (t *talk) remark(line string) {

@@ -1,8 +1,10 @@
 package rsp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -113,6 +115,27 @@ func (c *Client) Remove(ctx context.Context, b Breakpoint) error {
 		}
 		return nil
 	})
+}
+
+// Clear removes all that was ever inserted. The machine must stand.
+func (c *Client) Clear(ctx context.Context) error {
+	if err := c.acquire(ctx, "clear"); err != nil {
+		return err
+	}
+	defer c.release()
+	if err := c.idle("clear"); err != nil {
+		return err
+	}
+	points := slices.SortedFunc(maps.Keys(c.table), func(a, b Breakpoint) int {
+		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Len, b.Len))
+	})
+	for _, b := range points {
+		if err := c.put(ctx, b, 'z'); err != nil {
+			return fmt.Errorf("clear: %v: %w", b, err)
+		}
+		delete(c.table, b)
+	}
+	return nil
 }
 
 func (c *Client) change(ctx context.Context, op string, b Breakpoint, do func(Breakpoint) error) error {

@@ -47,6 +47,10 @@ func (m *Machine) Version() string {
 // it in any case.
 func (m *Machine) GDBConn() net.Conn { return m.gdb }
 
+// GDBPath is the Unix socket of QEMU's GDB stub, for a debugger to connect to once [Machine.GDBConn] is closed. It takes one at a
+// time.
+func (m *Machine) GDBPath() string { return m.dir.path + "/g" }
+
 // RAMPath is the file that is the guest's RAM, valid in this process until Close; a mapping of it outlives that. Map it
 // read-only. Where guest-physical memory lies in it is QEMU's layout for the machine type.
 func (m *Machine) RAMPath() string { return "/proc/self/fd/" + strconv.Itoa(int(m.ram.Fd())) }

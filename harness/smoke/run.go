@@ -39,7 +39,7 @@ func (w lab) run(ctx context.Context, req Request, l Listener) (verdict.Smoke, e
 	if err != nil {
 		return out, err
 	}
-	release, err := harness.Hold(dir)
+	release, err := harness.Claim(dir)
 	if err != nil {
 		return out, err
 	}

@@ -368,7 +368,7 @@ func TestDirectoryInUse(t *testing.T) {
 	if err := os.WriteFile(old, []byte("{}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	release, err := harness.Hold(out)
+	release, err := harness.Claim(out)
 	if err != nil {
 		t.Fatal(err)
 	}

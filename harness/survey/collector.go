@@ -89,7 +89,7 @@ func (c *collector) Places(k *kernel.Kernel) ([]harness.Place, error) {
 		at, ok := c.found[b.Text]
 		if !ok {
 			var err error
-			if at, err = b.addresses(k); err != nil {
+			if at, err = b.Addresses(k); err != nil {
 				return nil, err
 			}
 			c.found[b.Text] = at

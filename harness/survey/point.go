@@ -68,8 +68,8 @@ func isName(s string) bool {
 // a block of code.
 const maxAddresses = 1024
 
-// addresses are the instructions of a break in a kernel.
-func (b Break) addresses(k *kernel.Kernel) (at []vmlinux.Addr, err error) {
+// Addresses are the instructions of a break in a kernel.
+func (b Break) Addresses(k *kernel.Kernel) (at []vmlinux.Addr, err error) {
 	if b.Function != "" {
 		at, err = b.function(k)
 	} else {

@@ -21,6 +21,7 @@ const (
 	Panicked                 // QEMU was told of a panic (pvpanic)
 	Stuck                    // no progress for long enough to say so
 	TimedOut                 // the time for one boot is over
+	Held                     // stopped at the first oops or panic, for somebody to look at; no watch ends so by itself
 	Saved                    // a core's machine: how it came to stand is not known; no watch ends so
 )
 
@@ -69,6 +70,8 @@ func (s Stop) String() string {
 			return fmt.Sprintf("init ran, and what it runs had not ended after %s", s.Limit)
 		}
 		return fmt.Sprintf("%s was not reached in %s", s.Until, s.Limit)
+	case Held:
+		return "stopped at its first death"
 	case Saved:
 		return "as it was when the core was written"
 	}
