@@ -89,9 +89,9 @@ func (n need) there() bool {
 	return err == nil
 }
 
-// missing lists what is not installed of what the kernel's build needs (Documentation/process/changes.rst), as far as it can be known before the
-// configuration is: openssl, pahole and the compressors depend on it.
-func (t toolchain) missing(tiny, patches bool) []need {
+// needs lists what the kernel's build needs (Documentation/process/changes.rst), as far as it can be known before the configuration is:
+// openssl, pahole and the compressors depend on it.
+func (t toolchain) needs(tiny, patches bool) []need {
 	needs := []need{
 		{"make", "make", false}, {first(t.cc), pkgOf(t.cc), false}, {first(t.ld), pkgOf(t.ld), false}, {first(t.hostcc), pkgOf(t.hostcc), false},
 		{"flex", "flex", false}, {"bison", "bison", false}, {"bc", "bc", false}, {"perl", "perl", false},
@@ -103,9 +103,14 @@ func (t toolchain) missing(tiny, patches bool) []need {
 	if patches {
 		needs = append(needs, need{"git", "git", false})
 	}
+	return needs
+}
+
+// missing lists what is not installed of it.
+func (t toolchain) missing(tiny, patches bool) []need {
 	var gone []need
 	seen := map[string]bool{}
-	for _, n := range needs {
+	for _, n := range t.needs(tiny, patches) {
 		if !n.there() && !seen[n.what] {
 			seen[n.what] = true
 			gone = append(gone, n)

@@ -11,6 +11,7 @@
 //	kcatch autopsy VMCORE [flags]  the report from a core
 //	kcatch debug [TREE] [flags]    boot, stop at the death, and hand over to gdb
 //	kcatch config [flags]          the settings in force, and where each comes from
+//	kcatch doctor [flags]          what this machine lacks, and the command that mends it
 //	kcatch cache ls|prune [flags]  what the cache has, and removing it
 //	kcatch completion SHELL        shell completion for bash, zsh or fish
 //	kcatch help [VERB]
@@ -103,6 +104,7 @@ func rootCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		autopsyCommand(stdout, code),
 		symbolizeCommand(os.Stdin, stdout, talk, code),
 		debugCommand(stdout, talk, code),
+		doctorCommand(stdout, talk, code),
 		configCommand(stdout, talk),
 		cacheCommand(stdout),
 		completionCommand(stdout),
