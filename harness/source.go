@@ -1,9 +1,7 @@
 package harness
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"kcatch/internal/blame"
@@ -17,22 +15,10 @@ func (b *boot) source(file string) ([]byte, error) {
 	if b.built.Key != "" {
 		return b.built.Source(file)
 	}
-	if b.kernel == nil || !filepath.IsLocal(file) || b.kernel.TreePrefix() == "" {
+	if b.kernel == nil {
 		return nil, os.ErrNotExist
 	}
-	path := filepath.Join(b.kernel.TreePrefix(), file)
-	text, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	elf, err := os.Stat(b.plan.Vmlinux)
-	if err != nil {
-		return nil, err
-	}
-	if text.ModTime().After(elf.ModTime()) {
-		return nil, fmt.Errorf("source: %s: has changed since the vmlinux was built", path)
-	}
-	return os.ReadFile(path)
+	return treeSource(b.kernel.TreePrefix(), b.plan.Vmlinux, file)
 }
 
 // patched names the patch that added a line with text to file, or is empty.
