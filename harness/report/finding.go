@@ -222,15 +222,20 @@ func (f *finding) lines() []string { return f.linesWith(guestLines) }
 // linesWith is lines with what guest makes of what failed in the guest.
 func (f *finding) linesWith(guest func(*verdict.Result) []string) []string {
 	c := f.cells[0]
-	lines := []string{f.reason()}
+	reason := f.reason()
+	lines := []string{reason}
 	if r := c.Result; r != nil {
-		if s := Clean(r.Summary, maxLine); s != "" && !sameWords(s, lines[0]) {
+		failed := guest(r)
+		if r.Verdict == verdict.Good && saidBy(failed, reason) {
+			lines, failed = failed, nil // how each ended is the reason, and what it printed stands below it
+		}
+		if s := Clean(r.Summary, maxLine); s != "" && !sameWords(s, reason) {
 			lines = append(lines, s)
 		}
 		if r.Verdict != verdict.Good {
 			lines = append(lines, chainLines(chainOf(r), maxListed)...)
 		}
-		lines = append(lines, guest(r)...)
+		lines = append(lines, failed...)
 	}
 	var names []string
 	for _, c := range f.cells {
@@ -263,6 +268,16 @@ func guestLines(r *verdict.Result) []string {
 		lines = append(lines[:maxGuestLines], fmt.Sprintf("… %d more lines", n))
 	}
 	return lines
+}
+
+// saidBy reports whether lines have all parts of a reason.
+func saidBy(lines []string, reason string) bool {
+	for part := range strings.SplitSeq(reason, "; ") {
+		if !slices.Contains(lines, part) {
+			return false
+		}
+	}
+	return true
 }
 
 // maxGuestLines is how much of what failed in a guest stands in a message.

@@ -118,19 +118,24 @@ func TestGuestFailureIsNoDeath(t *testing.T) {
 			Subtests: []verdict.Subtest{{Name: "list/a", Status: "fail", Reason: "no", Lines: []string{"expected 1"}}, {Name: "list/b", Status: "lost"}}}
 	}
 	s := &verdict.Smoke{}
-	s.Add(verdict.Cell{Name: "k/m", Status: verdict.CellFail, Reason: "check net exited with 2", Result: good(), Repeat: "kcatch smoke"})
+	s.Add(verdict.Cell{Name: "k/m", Status: verdict.CellFail, Reason: "check net: exit status 2; check slow: stopped after 3s", Result: good(), Repeat: "kcatch smoke"})
 	f := findings(s)[0]
 	if f.at != (sourcePlace{}) {
 		t.Errorf("it stands at %+v, want nowhere", f.at)
 	}
-	want := []string{"check net exited with 2", "6.1 reached init after 1s", "check net: exit status 2", "| 2", "| 3", "| 4", "| 5",
+	want := []string{"check net: exit status 2", "| 2", "| 3", "| 4", "| 5",
 		"| ip: socket: Function not implemented", "check slow: stopped after 3s", "| hello", "test list/a: failed: no", "| expected 1",
-		"test list/b: its plan promised it, and it did not come", "in k/m", "again: kcatch smoke"}
+		"test list/b: its plan promised it, and it did not come", "6.1 reached init after 1s", "in k/m", "again: kcatch smoke"}
 	if got := f.lines(); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if stacks := sarifFinding(&f, sarifRules()).Stacks; len(stacks) > 0 {
 		t.Errorf("SARIF has stacks of a good boot: %+v", stacks)
+	}
+
+	s.Cells[0].Reason = "not the expected panic"
+	if got := f.lines(); got[0] != "not the expected panic" || got[1] != "6.1 reached init after 1s" || got[2] != "check net: exit status 2" {
+		t.Errorf("of another reason: %q", got)
 	}
 
 	dead := good()

@@ -168,12 +168,13 @@ func ofCheck(r *verdict.Result, reason string) bool {
 	if r == nil {
 		return false
 	}
-	for part := range strings.SplitSeq(reason, "; ") {
-		if !slices.ContainsFunc(r.Checks, func(c verdict.Check) bool { return !c.Passed() && checkEnd(&c) == part }) {
-			return false
+	var ends []string
+	for i := range r.Checks {
+		if c := &r.Checks[i]; !c.Passed() {
+			ends = append(ends, checkEnd(c))
 		}
 	}
-	return true
+	return saidBy(ends, reason)
 }
 
 // failedSubtests are the lines of KTAP that failed.
