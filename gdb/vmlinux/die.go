@@ -266,11 +266,22 @@ func (u *unit) dieAt(off int) (die, error) {
 // children calls visit for the entries below parent, in order; visit tells whether to go into an entry's own children.
 // Its depth is 1 for direct children. Nothing is recursive, so that a hostile nesting costs no stack.
 func (u *unit) children(parent die, visit func(d die, depth int) (into bool, err error)) error {
+	return u.walk(parent, false, visit)
+}
+
+// walk is children. With functions set visit is not called for entries that hold no subprogram with code, where they are quickly
+// skipped: nearly all that a unit has at its top are types.
+func (u *unit) walk(parent die, functions bool, visit func(d die, depth int) (into bool, err error)) error {
 	if parent.abbrev == nil || !parent.abbrev.children {
 		return nil
 	}
 	depth, skipped := 1, 0 // skipped counts open lists that visit does not want
 	for off := parent.next; off < len(u.info); {
+		if functions && skipped == 0 {
+			if off = u.skipTypes(off); off >= len(u.info) {
+				break
+			}
+		}
 		d, err := u.dieAt(off)
 		if err != nil {
 			return err
@@ -301,4 +312,44 @@ func (u *unit) children(parent die, visit func(d die, depth int) (into bool, err
 		}
 	}
 	return nil // the unit's last null may be missing
+}
+
+// skipTypes moves from the entry at off to the first that may hold code, or that cannot be skipped without a closer look. It stays
+// in the same list of children.
+func (u *unit) skipTypes(off int) int {
+	for off < len(u.info) {
+		code, attrs := int(u.info[off]), off+1
+		if code >= 0x80 { // two bytes of ULEB128, or more
+			if attrs >= len(u.info) || u.info[attrs] >= 0x80 {
+				return off
+			}
+			code, attrs = code&0x7f|int(u.info[attrs])<<7, attrs+1
+		}
+		if code == 0 || code > len(u.abbrevs.dense) { // an end, or what is left to others
+			return off
+		}
+		a := &u.abbrevs.dense[code-1]
+		switch a.tag {
+		case dwarf.TagSubprogram:
+			if a.hasPC {
+				return off
+			}
+		case dwarf.TagNamespace, dwarf.TagModule:
+			return off
+		}
+		end := attrs + a.fixed
+		switch {
+		case a.fixed < 0 || end > len(u.info) || a.children && a.siblingAt < 0:
+			return off
+		case a.children:
+			sibling := binary.LittleEndian.Uint32(u.info[attrs+a.siblingAt:])
+			if uint64(sibling) < uint64(end) || uint64(sibling) > uint64(len(u.info)) {
+				return off
+			}
+			off = int(sibling)
+		default:
+			off = end
+		}
+	}
+	return off
 }

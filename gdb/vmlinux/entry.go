@@ -13,7 +13,8 @@ import (
 // entry is what an entry says of the code it owns.
 type entry struct {
 	die
-	name         []byte // in the file
+	nameValue    uint64 // DW_AT_name: see [unit.nameOf]
+	nameForm     uint32 // 0: no such attribute
 	low, high    uint64
 	hasLow       bool
 	hasHigh      bool
@@ -77,8 +78,7 @@ func (u *unit) read(d die) (entry, error) {
 		f := &d.abbrev.forms[i]
 		switch f.attr {
 		case dwarf.AttrName:
-			v, form := u.value(&c, f)
-			e.name = u.text(v, form)
+			e.nameValue, e.nameForm = u.value(&c, f)
 		case dwarf.AttrLowpc:
 			v, form := u.value(&c, f)
 			e.low, e.hasLow = u.address(v, form)
@@ -150,6 +150,10 @@ func (u *unit) readRoot() error {
 	r.entry = e
 	return err
 }
+
+// nameOf is an entry's own name, not copied; nil where it has none. It is looked up when it is wanted: most entries are read for their
+// ranges, and their names are all over .debug_str.
+func (u *unit) nameOf(e *entry) []byte { return u.text(e.nameValue, e.nameForm) }
 
 // text is the string that an attribute's value stands for, not copied; nil where it is none.
 func (u *unit) text(v uint64, form uint32) []byte {
@@ -233,7 +237,7 @@ func numberAt(table []byte, base, i uint64, width int) (uint64, bool) {
 
 // sourceNameOf is the name in the source of a function or an inlined copy of it, as [unit.sourceName].
 func (u *unit) sourceNameOf(e *entry) string {
-	name, origin, spec := e.name, e.origin, e.spec
+	name, origin, spec := u.nameOf(e), e.origin, e.spec
 	in := u
 	for range maxOrigins {
 		if name != nil {
@@ -259,7 +263,7 @@ func (u *unit) sourceNameOf(e *entry) string {
 		if err != nil {
 			return ""
 		}
-		name, origin, spec = next.name, next.origin, next.spec
+		name, origin, spec = in.nameOf(&next), next.origin, next.spec
 	}
 	return ""
 }

@@ -43,7 +43,7 @@ func (u *unit) function(a Addr) (die, bool, error) {
 func (u *unit) readFunctions() ([]functionRange, error) {
 	var functions []functionRange
 	var ranges [][2]uint64
-	err := u.children(u.root, func(d die, depth int) (bool, error) {
+	err := u.walk(u.root, true, func(d die, depth int) (bool, error) {
 		if d.abbrev.tag == dwarf.TagNamespace || d.abbrev.tag == dwarf.TagModule { // Rust
 			return depth < maxInlines, nil
 		}

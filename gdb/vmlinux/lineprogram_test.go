@@ -147,3 +147,40 @@ func compareEntry(t *testing.T, u *unit, d die) {
 		}
 	}
 }
+
+// TestSkipTypes: what is skipped, and what is left to a closer look.
+func TestSkipTypes(t *testing.T) {
+	u := &unit{abbrevs: &abbrevs{dense: make([]abbrev, 300)}}
+	for i := range u.abbrevs.dense {
+		u.abbrevs.dense[i] = abbrev{tag: dwarf.TagBaseType, fixed: 1, siblingAt: -1}
+	}
+	u.abbrevs.dense[1] = abbrev{tag: dwarf.TagSubprogram, fixed: 0, siblingAt: -1, hasPC: true}
+	u.abbrevs.dense[2] = abbrev{tag: dwarf.TagStructType, fixed: 4, siblingAt: 0, sibling: true, children: true}
+	u.abbrevs.dense[3] = abbrev{tag: dwarf.TagStructType, fixed: 1, siblingAt: -1, children: true}
+	u.abbrevs.dense[4] = abbrev{tag: dwarf.TagVariable, fixed: -1, siblingAt: -1}
+	u.abbrevs.dense[5] = abbrev{tag: dwarf.TagSubprogram, fixed: 1, siblingAt: -1}
+	for _, tt := range []struct {
+		name string
+		info []byte
+		want int
+	}{
+		{"a function", []byte{1, 0, 1, 0, 2}, 4},
+		{"the end of the list", []byte{1, 0, 0, 1, 0}, 2},
+		{"past children", []byte{3, 8, 0, 0, 0, 1, 0, 0, 2}, 8},
+		{"a sibling before", []byte{3, 0, 0, 0, 0, 2}, 0},
+		{"a sibling outside", []byte{3, 9, 0, 0, 0, 2}, 0},
+		{"children without a sibling", []byte{4, 0, 2}, 0},
+		{"no fixed size", []byte{1, 0, 5, 2}, 2},
+		{"a declaration", []byte{6, 0, 2}, 2},
+		{"two bytes", []byte{0xa0, 2, 0, 2}, 3},
+		{"three bytes", []byte{0xa0, 0x82, 0, 0, 2}, 0},
+		{"cut off", []byte{0xa0}, 0},
+		{"attributes cut off", []byte{1}, 0},
+		{"no such abbreviation", []byte{0xff, 3, 2}, 0},
+	} {
+		u.info = tt.info
+		if got := u.skipTypes(0); got != tt.want {
+			t.Errorf("%s: at %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}

@@ -65,7 +65,7 @@ func (f *File) indexSymbols(from, to Addr) symbolIndex {
 // The index of a distribution's 118,000 symbols takes 8 ms to build, and a look at them all 0.5 ms. So the first few addresses get
 // an index of their neighbourhood, which answers unless nothing in it covers them.
 const (
-	fewSymbols    = 6
+	fewSymbols    = 3
 	neighbourhood = 64 << 10 // bytes below an address
 )
 

@@ -238,7 +238,7 @@ func (u *unit) ranges(e *dwarf.Entry) (r [][2]uint64, err error) {
 
 func (u *unit) compDir() string { return u.first.compDir }
 
-func (u *unit) name() string { return string(u.first.name) }
+func (u *unit) name() string { return string(u.nameOf(&u.first.entry)) }
 
 // assembly reports whether the unit is an assembler's. gas writes subprograms for symbols of type FUNC only, and one for
 // each of several names of an address (memset, __memset), so the symbol table knows better.
