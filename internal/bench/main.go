@@ -27,8 +27,8 @@
 //	smoke     four boots of a kernel that lives to init, by smoke.Run in this process and by bare QEMU, one and two at a time. A
 //	          cell's overhead is its wall time without the life of its QEMU process, by the result's own figures; beside it
 //	          the whole run over bare QEMU's, where all counts that kcatch costs the guest while it runs.
-//	symbolize one random address of .text in a cold process, and 2,000 of them by standard input, on four vmlinux of 74 to 590 MB:
-//	          kcatch beside llvm-symbolizer, addr2line and gdb (these two take minutes for 2,000). All answers are compared with
+//	symbolize one random address of code in a cold process, and 2,000 of them by standard input, on four vmlinux of 74 to 590 MB:
+//	          kcatch beside llvm-symbolizer, addr2line and gdb (which take minutes for 2,000). All answers are compared with
 //	          llvm-symbolizer's: file, line and chain of inlined functions. drgn 0.0.22 tells no lines without a program that runs.
 //	memory    kcatch's own peak resident set (VmHWM), for both kinds of boot.
 //
@@ -62,14 +62,15 @@ import (
 	"kcatch/internal/fixtures"
 )
 
-// These make this program the child that prints a chain; the second argument is the vmlinux.
+// These make this program a child that prints a chain, or random addresses; the second argument is the vmlinux.
 const (
 	chainFlag     = "-print-chain"
 	warmChainFlag = "-print-warm-chain"
+	randomFlag    = "-print-random-code"
 )
 
 func main() {
-	if children := map[string]func(io.Writer, string) error{chainFlag: printChain, warmChainFlag: printWarmChain}; len(os.Args) == 3 && children[os.Args[1]] != nil {
+	if children := map[string]func(io.Writer, string) error{chainFlag: printChain, warmChainFlag: printWarmChain, randomFlag: printRandomCode}; len(os.Args) == 3 && children[os.Args[1]] != nil {
 		if err := children[os.Args[1]](os.Stdout, os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)

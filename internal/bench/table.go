@@ -31,6 +31,15 @@ func (s series) minus(t series) series {
 	return d
 }
 
+// percentOf is s in percent of t, run by run.
+func (s series) percentOf(t series) series {
+	d := make(series, min(len(s), len(t)))
+	for i := range d {
+		d[i] = 100 * s[i] / t[i]
+	}
+	return d
+}
+
 // table is the result: rows of figures, then goals, between notes.
 type table struct {
 	notes []string
