@@ -7,10 +7,12 @@ import (
 	"kcatch/gdb/vmlinux"
 )
 
+// MaxSeveral is how many locations of an ambiguous place are written.
+const MaxSeveral = 4
+
 // The bounds of what is added to a place.
 const (
 	maxInlined  = 64  // functions that are inlined at one place
-	maxSeveral  = 4   // locations of an ambiguous one that are written
 	maxWritten  = 256 // bytes of a name or a file
 	widestBlank = 48  // columns that an inlined function is indented by
 )
@@ -66,13 +68,13 @@ func (a *Answer) append(dst []byte, p Place) []byte {
 	switch {
 	case len(a.Several) > 0:
 		dst = append(dst, " (ambiguous: "...)
-		for i, l := range a.Several[:min(len(a.Several), maxSeveral)] {
+		for i, l := range a.Several[:min(len(a.Several), MaxSeveral)] {
 			if i > 0 {
 				dst = append(dst, ", "...)
 			}
 			dst = appendPlace(dst, l)
 		}
-		if more := len(a.Several) - maxSeveral; more > 0 {
+		if more := len(a.Several) - MaxSeveral; more > 0 {
 			dst = append(dst, ", and "...)
 			dst = strconv.AppendInt(dst, int64(more), 10)
 			dst = append(dst, " more"...)

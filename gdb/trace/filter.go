@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"kcatch/gdb/unwind"
 )
@@ -49,6 +50,8 @@ const (
 	maxHeldBytes = 256 << 10 // and their bytes
 	maxKernels   = 16
 	maxCached    = 1 << 15 // answers
+	readAhead    = 1 << 20 // bytes of text that are looked through for places beforehand
+	maxPrepared  = 4096    // places there
 )
 
 // Copy reads in to its end and writes it to out, which may be nil. Lines that wait for nothing are written as soon as in has no
@@ -57,17 +60,25 @@ func (f *Filter) Copy(out io.Writer, in io.Reader) (Stats, error) {
 	if out == nil {
 		out = io.Discard
 	}
-	r := bufio.NewReaderSize(in, maxLine)
+	r := bufio.NewReaderSize(in, readAhead)
 	c := &copying{Filter: f, out: bufio.NewWriterSize(out, maxLine)}
 	c.boot()
+	ahead := 0 // bytes that were looked through
 	for long := false; ; {
+		if ahead <= 0 {
+			_, _ = r.Peek(1) // its error comes again
+			chunk, _ := r.Peek(r.Buffered())
+			c.prepare(chunk)
+			ahead = len(chunk)
+		}
 		line, err := r.ReadSlice('\n')
+		ahead -= len(line)
 		whole := err == nil || errors.Is(err, io.EOF)
 		if len(line) > 0 {
 			if !long {
 				c.stats.Lines++
 			}
-			if long || !whole {
+			if long || !whole || len(line) > maxLine {
 				c.pass(line, nil)
 			} else {
 				c.line(line)
@@ -298,9 +309,39 @@ func (c *copying) pair(p *Place) {
 	}
 }
 
+// prepare looks through the text that is at hand.
+func (c *copying) prepare(chunk []byte) {
+	p, ok := c.symbols.(Preparer)
+	if !ok {
+		return
+	}
+	c.places = c.places[:0]
+	for line := range bytes.Lines(chunk) {
+		first := len(c.places)
+		c.places = Find(line, c.places)
+		for i := first; i < len(c.places); i++ {
+			if _, known := c.answers[c.places[i].question()]; known || c.places[i].Symbol == "" {
+				c.places = slices.Delete(c.places, i, i+1)
+				i--
+			}
+		}
+		if len(c.places) >= maxPrepared {
+			break
+		}
+	}
+	if len(c.places) > 1 {
+		p.Prepare(c.places)
+	}
+}
+
+// question is what the answer to a place's symbol depends on.
+func (p *Place) question() question {
+	return question{symbol: p.Symbol, module: p.Module, buildID: p.BuildID, offset: p.Offset, size: p.Size, kind: p.Kind}
+}
+
 // symbol asks for a place by its symbol.
 func (c *copying) symbol(p *Place) Answer {
-	q := question{symbol: p.Symbol, module: p.Module, buildID: p.BuildID, offset: p.Offset, size: p.Size, kind: p.Kind}
+	q := p.question()
 	if a, ok := c.answers[q]; ok {
 		return a
 	}

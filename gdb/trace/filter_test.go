@@ -186,6 +186,41 @@ func TestFilterTellsEach(t *testing.T) {
 	}
 }
 
+// preparing is a fake that is told beforehand.
+type preparing struct {
+	fake
+	told []string
+}
+
+func (k *preparing) Prepare(places []Place) {
+	for _, p := range places {
+		k.told = append(k.told, p.Symbol)
+	}
+}
+
+// TestFilterPrepares: what is at hand is told beforehand, but not what is known, and not more than there is room for.
+func TestFilterPrepares(t *testing.T) {
+	k := &preparing{}
+	first, second := " f+0x10/0x20\n [<ffffffff81000010>]\n g+0x1/0x2\n", " f+0x10/0x20\n g+0x2/0x3\n twin+0x1/0x2\n"
+	in := io.MultiReader(strings.NewReader(first), strings.NewReader(second))
+	var out bytes.Buffer
+	if _, err := (&Filter{Symbols: k}).Copy(&out, in); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(k.told); got != "[f g g twin]" {
+		t.Errorf("told %s", got)
+	}
+	want, _ := filtered(t, &Filter{Symbols: &fake{}}, first+second)
+	if out.String() != want {
+		t.Errorf("got %q, without %q", out.String(), want)
+	}
+	k = &preparing{}
+	filtered(t, &Filter{Symbols: k}, strings.Repeat(" f+0x10/0x20\n", 2*maxPrepared))
+	if len(k.told) < maxPrepared || len(k.told) > maxPrepared+maxPlaces {
+		t.Errorf("told %d", len(k.told))
+	}
+}
+
 func TestFilterErrors(t *testing.T) {
 	broken := errors.New("broken")
 	var out bytes.Buffer

@@ -196,6 +196,9 @@ func addresses(line []byte, dst []Place, first int) []Place {
 			continue
 		}
 		again = 0
+		if whole && p.Start == 0 && !p.Guess {
+			p.Kind = unwind.Exact // nothing but an address: somebody asks for it
+		}
 		dst = append(dst, p)
 		n++
 	}

@@ -28,6 +28,7 @@ func TestFind(t *testing.T) {
 		{" [<ffffffff8107d4e6>] ? 0xffffffff8107d4e5", "return:[<ffffffff8107d4e6>]^@ffffffff8107d4e6 return:0xffffffff8107d4e5?^@ffffffff8107d4e5"},
 		{" [<ffffffff8107d4e6>] ? 0xffffffff8107d4e6", "return:0xffffffff8107d4e6?^@ffffffff8107d4e6"},
 		{"[    1.2]  ? 0xffffffff8107d4e6", "return:0xffffffff8107d4e6?^@ffffffff8107d4e6"},
+		{"0xffffffff8107d4e6\n", "exact:0xffffffff8107d4e6^@ffffffff8107d4e6"}, // nobody indents an address that he asks for
 		{" _RNvCs1_4rust4main+0x1/0x2", "return:_RNvCs1_4rust4main+0x1/0x2^"},
 		// Where a CPU is.
 		{"[    1.2] RIP: 0010:f+0x1/0x2", "exact:f+0x1/0x2"},
@@ -133,6 +134,17 @@ func TestRead(t *testing.T) {
 		got, ok := Read([]byte(tt.line))
 		if got != tt.want || ok != (tt.want != Said{}) {
 			t.Errorf("%q:\ngot  %+v %v\nwant %+v", tt.line, got, ok, tt.want)
+		}
+	}
+}
+
+func TestIsConsole(t *testing.T) {
+	for line, want := range map[string]bool{
+		"[    1.2] x": true, "Linux version 6.1.0 (x)": true, " f+0x1/0x2": true, "f+0x1/0x2 [x]": true, "Kernel Offset: disabled": true,
+		"f+0x1/0x2": false, "f+0x1/0x2\r\n": false, "0xffffffff8107d4e6": false, "ffffffff8107d4e6": false, "a b": false, "": false,
+	} {
+		if got := IsConsole([]byte(line)); got != want {
+			t.Errorf("%q: %v", line, got)
 		}
 	}
 }

@@ -13,6 +13,10 @@ type Symbols interface {
 	At(link uint64, kind unwind.Kind) (answer Answer, ok bool)
 }
 
+// Preparer is a Symbols that may be told beforehand what it will be asked: places of the text that is at hand. Many are answered
+// together in a fraction of the time.
+type Preparer interface{ Prepare(places []Place) }
+
 // Answer is what is known of a place. The zero value is nothing.
 type Answer struct {
 	// Link is the place's link-time address: not one less for a return address. 0 where it is not known, or in a module, whose

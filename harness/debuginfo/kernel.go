@@ -14,6 +14,7 @@ type Kernel struct {
 	File    *vmlinux.File
 	search  Search
 	modules modules
+	ready   map[vmlinux.Addr]vmlinux.Answer // see Prepare
 }
 
 // Kernel makes a Kernel of a vmlinux that is open. Its modules are looked for where s says.
@@ -22,15 +23,35 @@ func (s Search) Kernel(f *vmlinux.File) *Kernel { return &Kernel{File: f, search
 // Symbol answers for a place with a symbol.
 func (k *Kernel) Symbol(p trace.Place) trace.Answer {
 	if p.Module == "" {
-		return inFile(k.File, p, "the vmlinux")
+		return k.inFile(k.File, p, "the vmlinux")
 	}
 	f, err := k.module(p.Module, p.BuildID)
 	if err != nil {
 		return trace.Answer{Reason: err.Error()}
 	}
-	a := inFile(f, p, "the module")
+	a := k.inFile(f, p, "the module")
 	a.Link = 0 // where the file was laid out, not where the module was
 	return a
+}
+
+// Prepare finds the lines of many places together. What it finds is forgotten when it is called again.
+func (k *Kernel) Prepare(places []trace.Place) {
+	var addrs []vmlinux.Addr
+	for i := range places {
+		p := &places[i]
+		if p.Module != "" || p.Symbol == "" {
+			continue
+		}
+		for _, f := range pick(k.File.Functions(p.Symbol), *p) {
+			addrs = append(addrs, vmlinux.Addr(unwind.PC{Addr: uint64(f.Addr) + p.Offset, Kind: p.Kind}.Lookup()))
+		}
+	}
+	slices.Sort(addrs)
+	addrs = slices.Compact(addrs)
+	k.ready = make(map[vmlinux.Addr]vmlinux.Answer, len(addrs))
+	for i, a := range k.File.LocateAll(addrs) {
+		k.ready[addrs[i]] = a
+	}
 }
 
 // At answers for a link-time address of the kernel.
@@ -46,12 +67,12 @@ func (k *Kernel) At(link uint64, kind unwind.Kind) (trace.Answer, bool) {
 			a.Size = f.Span // as the kernel says it
 		}
 	}
-	a.Frames, a.Reason = locate(k.File, pc)
+	a.Frames, a.Reason = k.locate(k.File, pc)
 	return a, true
 }
 
 // inFile finds a symbol's place in a file, which what names.
-func inFile(f *vmlinux.File, p trace.Place, what string) trace.Answer {
+func (k *Kernel) inFile(f *vmlinux.File, p trace.Place, what string) trace.Answer {
 	functions := pick(f.Functions(p.Symbol), p)
 	a := trace.Answer{Symbol: p.Symbol, Offset: p.Offset, Size: p.Size}
 	switch len(functions) {
@@ -61,12 +82,12 @@ func inFile(f *vmlinux.File, p trace.Place, what string) trace.Answer {
 	case 1:
 		pc := unwind.PC{Addr: uint64(functions[0].Addr) + p.Offset, Kind: p.Kind}
 		a.Link = pc.Addr
-		a.Frames, a.Reason = locate(f, pc)
+		a.Frames, a.Reason = k.locate(f, pc)
 		return a
 	}
 	same := true
 	for _, g := range functions {
-		frames, _ := locate(f, unwind.PC{Addr: uint64(g.Addr) + p.Offset, Kind: p.Kind})
+		frames, _ := k.locate(f, unwind.PC{Addr: uint64(g.Addr) + p.Offset, Kind: p.Kind})
 		if len(frames) == 0 {
 			frames = []vmlinux.Location{{Function: p.Symbol}}
 		}
@@ -114,8 +135,13 @@ func pick(functions []vmlinux.Function, p trace.Place) []vmlinux.Function {
 }
 
 // locate gives the functions at a link-time address, or why there are none.
-func locate(f *vmlinux.File, pc unwind.PC) ([]vmlinux.Location, string) {
-	frames, err := f.Locate(vmlinux.Addr(pc.Lookup()))
+func (k *Kernel) locate(f *vmlinux.File, pc unwind.PC) ([]vmlinux.Location, string) {
+	at := vmlinux.Addr(pc.Lookup())
+	a, ready := k.ready[at]
+	frames, err := a.Locations, a.Err
+	if !ready || f != k.File {
+		frames, err = f.Locate(at)
+	}
 	if len(frames) > 0 {
 		return frames, ""
 	}
