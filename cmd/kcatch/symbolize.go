@@ -20,19 +20,26 @@ import (
 
 const symbolizeLong = `Say which function, file and line an address of a kernel is, and which functions were inlined there. ADDR is an address
 (0xffffffff81000100, or 16 digits), or a function with an offset and its size as traces have it (vfs_read+0x60/0x310; the size
-tells functions of one name apart). Without ADDR they are read from standard input, one a line.
+tells functions of one name apart). An address is taken as that of an instruction: for a return address, as a trace has it,
+subtract 1.
 
-An address is taken as that of an instruction. For a return address, as a trace has it, subtract 1.
+Without ADDR, standard input has them, one a line; or it is the text of a console: an oops, a warning, a log. Then the same
+text comes out with the file and line of each place in it, and before that a line for each function that is inlined there. Return
+addresses and the place of the CPU are told apart there. Whose vmlinux it needs is in the text; without --vmlinux it is looked for
+where debug packages, builds and debuginfod put it.
 
-Exit codes: 0 answered, also for an address that is no code; 129 usage, 131 infrastructure.`
+Exit codes: 0 answered, also for an address that is no code; 129 usage, also a vmlinux of another kernel; 131 infrastructure.`
 
 const symbolizeExample = `  kcatch symbolize --vmlinux vmlinux 0xffffffff81000100
   kcatch symbolize --vmlinux vmlinux --slide 0x1e000000 ffffffff9f000100      the kernel ran under KASLR
-  kcatch symbolize --vmlinux vmlinux --json vfs_read+0x60/0x310 | jq .frames`
+  kcatch symbolize --vmlinux vmlinux --json vfs_read+0x60/0x310 | jq .frames
+  dmesg | kcatch symbolize
+  kcatch symbolize --vmlinux vmlinux --modules . <console.log`
 
 type symbolizeFlags struct {
 	vmlinux string
 	slide   string
+	modules string
 	json    bool
 	noColor bool
 }
@@ -40,8 +47,8 @@ type symbolizeFlags struct {
 func symbolizeCommand(stdin io.Reader, stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	var flags symbolizeFlags
 	cmd := &cobra.Command{
-		Use:     "symbolize --vmlinux ELF [ADDR...]",
-		Short:   "the function, file and line of an address",
+		Use:     "symbolize [--vmlinux ELF] [ADDR...]",
+		Short:   "the function, file and line of an address, or of all in a log",
 		Long:    symbolizeLong,
 		Example: symbolizeExample,
 		Args:    cobra.ArbitraryArgs,
@@ -50,6 +57,7 @@ func symbolizeCommand(stdin io.Reader, stdout io.Writer, talk *talk, code *int) 
 	fs.SortFlags = false
 	fs.StringVar(&flags.vmlinux, "vmlinux", "", "the kernel's `ELF` file, with debug information for lines")
 	fs.StringVar(&flags.slide, "slide", "", "the kernel ran `BYTES` above its link address: the \"Kernel Offset\" of its log")
+	fs.StringVar(&flags.modules, "modules", "", "look in this `DIR` first for the modules that a text names")
 	fs.BoolVar(&flags.json, "json", false, "print a line of JSON for each address")
 	fs.BoolVar(&flags.noColor, "no-color", false, "no colours on a terminal")
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -68,14 +76,25 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 	if err != nil {
 		return 0, err
 	}
-	if flags.vmlinux == "" {
+	var file *vmlinux.File
+	if flags.vmlinux != "" { // before anything is read
+		if file, err = vmlinux.Open(flags.vmlinux); err != nil {
+			return 0, err
+		}
+		defer file.Close()
+	}
+	var in input
+	if len(args) == 0 {
+		if in, err = peekInput(ctx, stdin); err != nil {
+			return 0, err
+		}
+		if in.text || in.err != nil && file == nil { // nothing at all is a text without places
+			return 0, textInput(ctx, flags, file, in.r, stdout, talk)
+		}
+	}
+	if file == nil {
 		return 0, blame.New(blame.Usage, "symbolize: --vmlinux is missing", "kcatch symbolize --vmlinux vmlinux 0xffffffff81000100")
 	}
-	file, err := vmlinux.Open(flags.vmlinux)
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
 	out := bufio.NewWriter(stdout)
 	s := symbolizing{
 		kernel: symbolize.Kernel{File: file, Slide: slide}, out: out, talk: talk, json: flags.json,
@@ -84,7 +103,7 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 	if len(args) > 0 {
 		err = s.answer(args)
 	} else {
-		err = s.lines(ctx, stdin)
+		err = s.lines(ctx, in.r)
 	}
 	if e := out.Flush(); err == nil {
 		err = e

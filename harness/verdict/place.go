@@ -9,6 +9,13 @@ type Place struct {
 	Address Hex          `json:"address"`          // as it was asked for: a run-time value, where there is a slide
 	Frames  []PlaceFrame `json:"frames"`           // innermost first; none where there is no code
 	Reason  string       `json:"reason,omitempty"` // why there are no frames, or no line
+
+	// Of a place in the text of a console. The address is 0 where the text does not tell it: in a module.
+	Text      string `json:"text,omitempty"`       // as it stands there: "f+0x1/0x2"
+	InputLine int    `json:"input_line,omitempty"` // from 1
+	Module    string `json:"module,omitempty"`
+	Return    bool   `json:"return,omitempty"` // a return address: the lines are of the call before it
+	Guess     bool   `json:"guess,omitempty"`  // the kernel marks it "? "
 }
 
 // PlaceFrame is one function at a place. All frames of a place lie in one symbol; the last one owns the code, the others are inlined

@@ -98,6 +98,7 @@ var measurements = []measurement{
 	{"open", (*bench).open}, {"bzimage", (*bench).bzImage}, {"pvh", (*bench).pvh}, {"gdb", (*bench).gdb}, {"memory", (*bench).memory},
 	{"survey", (*bench).survey}, {"bisect", (*bench).bisect}, {"smoke", (*bench).smoke},
 	{"symbolize", (*bench).symbolize},
+	{"console", (*bench).console},
 }
 
 func names() []string {
