@@ -88,7 +88,10 @@ share counts for the first of them.`,
 				return err
 			}
 			c, err := listCache(cmd.Context())
-			return errors.Join(err, flags.show(stdout, &c, report.CacheText))
+			if err != nil {
+				return err
+			}
+			return flags.show(stdout, &c, report.CacheText)
 		},
 	}
 	flags.bind(cmd)
@@ -131,6 +134,9 @@ func cachePruneCommand(stdout io.Writer) *cobra.Command {
 			return err
 		}
 		c, err := pruneCache(cmd.Context(), policy, dry)
+		if err != nil && len(c.Removed) == 0 {
+			return err
+		}
 		return errors.Join(err, flags.show(stdout, &c, report.PrunedText))
 	}
 	return cmd

@@ -79,7 +79,10 @@ func runDoctor(ctx context.Context, flags doctorFlags, stdin *os.File, stdout io
 		return 0, err
 	}
 	if talk.terminal {
-		flags.Say = func(what string) { talk.begin("looking at", what) }
+		flags.Say = func(what string) {
+			talk.abandon() // the lines are not worth keeping
+			talk.begin("looking at", what)
+		}
 	}
 	d, err := look(ctx, flags, talk)
 	if err != nil {
