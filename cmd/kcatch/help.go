@@ -4,9 +4,11 @@ import "github.com/spf13/cobra"
 
 // helpCommand is cobra's, but it refuses what is no verb: cobra's own ends well then.
 func helpCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
+	man := ""
+	cmd := &cobra.Command{
 		Use:   "help [VERB]",
 		Short: "what a verb does, and its flags",
+		Long:  "Print what a verb does, and its flags: what the verb's --help prints. With --man, write the same as manual pages.",
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var verbs []string
 			for _, c := range root.Commands() {
@@ -17,6 +19,9 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			return verbs, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if man != "" {
+				return writeManual(root, man)
+			}
 			c, rest, err := root.Find(args)
 			if err != nil {
 				return err
@@ -31,4 +36,7 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			return c.Help()
 		},
 	}
+	cmd.Flags().StringVar(&man, "man", "", "write a manual page for each verb into `DIR`")
+	_ = cmd.RegisterFlagCompletionFunc("man", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) { return nil, onlyDirs })
+	return cmd
 }

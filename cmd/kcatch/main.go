@@ -9,6 +9,7 @@
 //	kcatch smoke [TREE] [flags]    boot a matrix of kernels and machines, for CI
 //	kcatch faults [flags]          boot the fault corpus, count the right verdicts
 //	kcatch autopsy VMCORE [flags]  the report from a core
+//	kcatch symbolize [ADDR...]     the function, file and line of addresses, or of a console's text
 //	kcatch debug [TREE] [flags]    boot, stop at the death, and hand over to gdb
 //	kcatch config [flags]          the settings in force, and where each comes from
 //	kcatch doctor [flags]          what this machine lacks, and the command that mends it

@@ -20,8 +20,14 @@ func versionCommand(stdout io.Writer) *cobra.Command {
 	}
 }
 
+// packaged is the version of a package, which the linker puts here (packaging/deb.sh): the history may not be there then.
+var packaged string
+
 // version is what the Go toolchain stamped into the binary: the module version, or the commit it was built from.
 func version() string {
+	if packaged != "" {
+		return packaged
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
