@@ -7,7 +7,7 @@ GO     ?= go
 KCATCH := bin/kcatch
 PREFIX ?= /usr/local
 
-.PHONY: all build boot test check fixtures deps test-deps bench bisect campaign matrix faults smoke fuzz install clean
+.PHONY: all build boot test check fixtures deps test-deps bench bisect campaign matrix faults smoke fuzz install deb deb-check clean
 
 all: build
 
@@ -23,7 +23,7 @@ NEEDS := gcc:gcc make:make flex:flex bison:bison bc:bc xz:xz-utils lz4:lz4 git:g
 	/usr/include/gelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev \
 	qemu-system-x86_64:qemu-system-x86 /usr/share/doc/busybox-static:busybox-static
 TEST_NEEDS := gdb:gdb addr2line:binutils readelf:binutils /usr/lib/python3/dist-packages/drgn:python3-drgn \
-	zstd:zstd bzip2:bzip2 lzop:lzop \
+	zstd:zstd bzip2:bzip2 lzop:lzop zsh:zsh fish:fish /usr/share/bash-completion/bash_completion:bash-completion groff:groff-base \
 	xmllint:libxml2-utils /usr/lib/python3/dist-packages/junitparser:python3-junitparser prove:perl cmark-gfm:cmark-gfm chromium:chromium
 
 deps:
@@ -73,8 +73,25 @@ FUZZTIME ?= 1m
 fuzz:
 	@sh internal/fuzz.sh $(FUZZTIME)
 
+# The program, its manual pages, and what bash, zsh and fish complete by. ZSHDIR is where zsh looks; Debian's packages have another.
+ZSHDIR ?= share/zsh/site-functions
+SHARE  := $(DESTDIR)$(PREFIX)/share
+
 install: build
 	install -D -m 755 $(KCATCH) $(DESTDIR)$(PREFIX)/bin/kcatch
+	install -d $(SHARE)/bash-completion/completions $(DESTDIR)$(PREFIX)/$(ZSHDIR) $(SHARE)/fish/vendor_completions.d
+	$(KCATCH) help --man $(SHARE)/man/man1
+	$(KCATCH) completion bash > $(SHARE)/bash-completion/completions/kcatch
+	$(KCATCH) completion zsh > $(DESTDIR)$(PREFIX)/$(ZSHDIR)/_kcatch
+	$(KCATCH) completion fish > $(SHARE)/fish/vendor_completions.d/kcatch.fish
+
+# A Debian package, bin/kcatch_VERSION_amd64.deb, with the Go toolchain that is on PATH. deb-check also has it checked by lintian, unpacks it
+# into a clean root, and runs it there.
+deb:
+	@GO="$(GO)" sh packaging/deb.sh
+
+deb-check: deb
+	@sh packaging/check.sh
 
 clean:
 	rm -rf bin
