@@ -15,7 +15,7 @@ import (
 )
 
 // List is what the cache directory has. A directory that is not there is an empty cache. It reads the names of all files there, some
-// hundred thousand with a few kernel trees, in a second or two.
+// hundred thousand with a few kernel trees, in some seconds.
 func List(ctx context.Context, dir string) (verdict.Cache, error) {
 	c := verdict.Cache{Schema: verdict.CacheSchema, Dir: dir, Entries: []verdict.CacheEntry{}}
 	now, seen := time.Now(), map[file]bool{}
