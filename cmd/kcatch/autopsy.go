@@ -34,7 +34,7 @@ const autopsyExample = `  kcatch autopsy vmcore --vmlinux ~/linux/vmlinux
 // autopsyFlags are the verb's own.
 type autopsyFlags struct {
 	vmlinux, boot, modules, values, json string
-	noColor                              bool
+	noColor, plain                       bool
 }
 
 func autopsyCommand(stdout io.Writer, code *int) *cobra.Command {
@@ -53,6 +53,7 @@ func autopsyCommand(stdout io.Writer, code *int) *cobra.Command {
 	fs.StringVar(&flags.values, "values", "args", "what to show of variables: `WHICH` of none, args, all")
 	fs.StringVar(&flags.json, "json", "", "write kcatch/result/v1 to a `FILE`, or to standard output with -")
 	fs.BoolVar(&flags.noColor, "no-color", false, "no colours on a terminal")
+	bindPlain(cmd, &flags.plain)
 	_ = cmd.MarkFlagDirname("modules")
 	_ = cmd.RegisterFlagCompletionFunc("values", cobra.FixedCompletions(valuesWords, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -105,5 +106,5 @@ func runAutopsy(ctx context.Context, req harness.CoreRequest, flags autopsyFlags
 			return r.ExitCode(), err
 		}
 	}
-	return r.ExitCode(), report.Text(stdout, &r, styleOf(config.Boot{NoColor: flags.noColor}, stdout))
+	return r.ExitCode(), report.Text(stdout, &r, styleOf(config.Boot{NoColor: flags.noColor, Plain: flags.plain}, stdout))
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,6 +112,18 @@ func TestPackageDoc(t *testing.T) {
 	for _, c := range wholeCommand().Commands() {
 		if !regexp.MustCompile(`(?m)^//\tkcatch ` + c.Name() + `\b`).Match(data) {
 			t.Errorf("main.go does not tell of kcatch %s", c.Name())
+		}
+	}
+}
+
+// TestEveryVerbIsPlain: what prints a result takes --plain.
+func TestEveryVerbIsPlain(t *testing.T) {
+	for _, c := range manualOf(wholeCommand()) {
+		if c.HasSubCommands() || slices.Contains([]string{"help", "version", "completion", "config"}, c.Name()) {
+			continue
+		}
+		if c.Flags().Lookup("plain") == nil {
+			t.Errorf("%s does not know --plain", c.CommandPath())
 		}
 	}
 }

@@ -144,7 +144,7 @@ func completeSmoke(cmd *cobra.Command) {
 }
 
 // notOfRepeat are the flags that a cell alone does not need: which cells, how many at a time, and where results go.
-var notOfRepeat = []string{"list", "only", "shard", "jobs", "fail-fast", "keep", "json", "out", "quiet", "verbose", "no-color"}
+var notOfRepeat = []string{"list", "only", "shard", "jobs", "fail-fast", "keep", "json", "out", "quiet", "verbose", "no-color", "plain"}
 
 // repeatWords are a command line that does the same again, up to the name of a cell.
 func repeatWords(fs *pflag.FlagSet, args []string) []string {

@@ -21,7 +21,7 @@ func compareRuns(args []string, flags smokeFlags, fs *pflag.FlagSet, stdout io.W
 	}
 	var alien string
 	fs.Visit(func(f *pflag.Flag) {
-		if !slices.Contains([]string{"compare", "json", "html", "no-color", "quiet", "verbose"}, f.Name) && alien == "" {
+		if !slices.Contains([]string{"compare", "json", "html", "no-color", "plain", "quiet", "verbose"}, f.Name) && alien == "" {
 			alien = f.Name
 		}
 	})
@@ -52,6 +52,6 @@ func compareRuns(args []string, flags smokeFlags, fs *pflag.FlagSet, stdout io.W
 	if !text {
 		return verdict.ExitGood, nil
 	}
-	noColor := fs.Lookup("no-color").Changed
-	return verdict.ExitGood, report.CompareText(stdout, &c, styleOf(config.Boot{NoColor: noColor}, stdout))
+	set := func(name string) bool { return fs.Lookup(name).Changed }
+	return verdict.ExitGood, report.CompareText(stdout, &c, styleOf(config.Boot{NoColor: set("no-color"), Plain: set("plain")}, stdout))
 }

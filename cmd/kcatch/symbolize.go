@@ -42,6 +42,7 @@ type symbolizeFlags struct {
 	modules string
 	json    bool
 	noColor bool
+	plain   bool
 }
 
 func symbolizeCommand(stdin io.Reader, stdout io.Writer, talk *talk, code *int) *cobra.Command {
@@ -60,6 +61,7 @@ func symbolizeCommand(stdin io.Reader, stdout io.Writer, talk *talk, code *int) 
 	fs.StringVar(&flags.modules, "modules", "", "look in this `DIR` first for the modules that a text names")
 	fs.BoolVar(&flags.json, "json", false, "print a line of JSON for each address")
 	fs.BoolVar(&flags.noColor, "no-color", false, "no colours on a terminal")
+	bindPlain(cmd, &flags.plain)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		failed, err := runSymbolize(cmd.Context(), flags, args, stdin, stdout, talk)
@@ -98,7 +100,7 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 	out := bufio.NewWriter(stdout)
 	s := symbolizing{
 		kernel: symbolize.Kernel{File: file, Slide: slide}, out: out, talk: talk, json: flags.json,
-		style: report.Style{Color: isTerminal(stdout) && !flags.noColor && os.Getenv("NO_COLOR") == ""},
+		style: report.Style{Color: isTerminal(stdout) && !flags.noColor && !flags.plain && os.Getenv("NO_COLOR") == ""},
 	}
 	if len(args) > 0 {
 		err = s.answer(args)
