@@ -157,7 +157,7 @@ allow: [{signature: 'warn/*', owner: me, reason: "#12", expires: 2020-01-31, cel
 func TestSmokeKnowsBootsFlags(t *testing.T) {
 	for _, k := range bootKeys() {
 		n := 0
-		for _, list := range [][]string{cellWide, ofKernel, {"profile", "json", "out", "quiet", "verbose", "no-color", "only"}} {
+		for _, list := range [][]string{cellWide, ofKernel, {"profile", "json", "out", "quiet", "verbose", "no-color", "plain", "only"}} {
 			if slices.Contains(list, k.name) {
 				n++
 			}
