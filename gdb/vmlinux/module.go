@@ -44,8 +44,8 @@ func layOutModule(ef *elf.File) ([]uint64, error) {
 			if a := s.Addralign; a > 1 && a <= 4096 && a&(a-1) == 0 {
 				next = (next + a - 1) &^ (a - 1)
 			}
-			if s.Size > unloadedLimit {
-				return nil, fmt.Errorf("section %s has 0x%x bytes", s.Name, s.Size)
+			if used := next - unloadedBase; used > unloadedLimit || s.Size > unloadedLimit-used {
+				return nil, fmt.Errorf("more code than fits into the kernel's memory: section %s has 0x%x bytes", s.Name, s.Size)
 			}
 			places[i] = next
 			next += s.Size
@@ -55,8 +55,8 @@ func layOutModule(ef *elf.File) ([]uint64, error) {
 	return places, nil
 }
 
-// unloadedLimit bounds a section of code of a module: the whole area for modules has less than 2 GiB.
-const unloadedLimit = 1 << 28
+// unloadedLimit bounds a module's code: the whole area for modules has less than 2 GiB.
+const unloadedLimit = 1 << 31
 
 func openModule(path string, data []byte, place func(*elf.File) ([]uint64, error), tree *File) (*File, error) {
 	if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) {

@@ -100,6 +100,15 @@ func FuzzModule(f *testing.F) {
 		} else {
 			copy(broken[at:], patch)
 		}
+		if m, err := OpenUnloadedModule("x.ko", bytes.Clone(broken), nil); err == nil {
+			for name := range functions {
+				for _, g := range m.Functions(name) {
+					l, err := m.Locate(g.Addr)
+					_ = fmt.Sprint(l, err)
+				}
+			}
+			_ = m.Close()
+		}
 		m, err := OpenModule("x.ko", broken, func(name string) []uint64 { return functions[name] }, nil)
 		if err != nil {
 			return
