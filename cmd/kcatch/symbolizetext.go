@@ -139,6 +139,8 @@ func textVerdict(stats trace.Stats, file *vmlinux.File, talk *talk) error {
 	for _, id := range stats.Kernels {
 		if has := file.Release(); has != "" && id.Release != "" && id.Release != has {
 			other = fmt.Sprintf("the text is of %s, but %s of %s", id.Release, file.Path(), has)
+		} else if has := file.BuildID(); has != "" && id.BuildID != "" && id.BuildID != has {
+			other = fmt.Sprintf("the text is of build id %s, but %s has %s", id.BuildID, file.Path(), has)
 		}
 	}
 	const hint = "give the vmlinux of the kernel that printed it"

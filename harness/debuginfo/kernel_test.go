@@ -240,6 +240,12 @@ func TestAt(t *testing.T) {
 	if !want.MatchString(got) {
 		t.Errorf("%q", got)
 	}
+	// KASLR's offset comes at the end of a panic.
+	const slide = 0x1a000000
+	got = filtered(t, k, fmt.Sprintf("RIP: 0010:0x%x\n ? 0x%x\nKernel Offset: 0x%x from 0xffffffff81000000\n", uint64(s.Addr)+slide+0x10, uint64(s.Addr)+slide+0x10, slide))
+	if strings.Count(got, " start_kernel+0x10/0x") != 2 || strings.Count(got, " (init/main.c:") != 2 {
+		t.Errorf("under KASLR: %q", got)
+	}
 	if _, ok := k.At(0xffffffff80000000, unwind.Exact); ok {
 		t.Error("code below the kernel")
 	}
@@ -276,6 +282,20 @@ func TestModule(t *testing.T) {
 		if _, err := k.module("kcatch_mod", strings.Repeat("ab", 20)); err == nil {
 			t.Error("a module of another build")
 		}
+	}
+}
+
+// TestModulesAreBounded: a text may name modules as it likes.
+func TestModulesAreBounded(t *testing.T) {
+	fixture := fixtures.Find(t, fixtures.Cloud61)
+	k := Search{Root: t.TempDir(), Modules: fixture.FaultyModules}.Kernel(open(t, fixture.Vmlinux))
+	for i := range maxFailed {
+		if _, err := k.module(fmt.Sprint("x", i), ""); err == nil {
+			t.Fatal("a module of no file")
+		}
+	}
+	if _, err := k.module("kcatch_mod", ""); err != errTooMany {
+		t.Errorf("after %d names: %v", maxFailed, err)
 	}
 }
 

@@ -15,9 +15,13 @@ const (
 	maxCandidates = 8       // files of one name
 	maxOpen       = 128     // modules
 	maxOpenBytes  = 1 << 30 // and what they take in memory
+	maxFailed     = 4096    // names that are none of a module here
 )
 
-var errNoFile = errors.New("no file of this module on this machine")
+var (
+	errNoFile  = errors.New("no file of this module on this machine")
+	errTooMany = errors.New("too many modules for one text")
+)
 
 // modules are those of a kernel, found and opened when they are asked for.
 type modules struct {
@@ -43,8 +47,8 @@ func (k *Kernel) module(name, buildID string) (*vmlinux.File, error) {
 	if m.open == nil {
 		m.open, m.failed = map[moduleKey]*vmlinux.File{}, map[moduleKey]error{}
 	}
-	if len(m.open)+len(m.failed) >= maxOpen || m.bytes >= maxOpenBytes {
-		return nil, fmt.Errorf("more than %d modules", maxOpen)
+	if len(m.open) >= maxOpen || m.bytes >= maxOpenBytes || len(m.failed) >= maxFailed {
+		return nil, errTooMany
 	}
 	f, err := k.openModule(key)
 	if err != nil {
