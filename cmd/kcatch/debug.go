@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"kcatch/harness"
 	"kcatch/harness/config"
 	"kcatch/harness/debug"
 	"kcatch/harness/report"
@@ -25,6 +26,10 @@ first --break that is passed. gdb then has the vmlinux at the KASLR slide, the k
 vmlinux-gdb.py is beside the vmlinux, and kcatch-bt, which prints kcatch's chains across the exception. It is started on a
 terminal, and with --gdb; what follows -- are its arguments. --drgn and --crash look at the core of the stop instead.
 
+--tui shows the stop on the terminal instead: source, frames, values, registers and log side by side, with the keys of gdb's
+TUI; x runs gdb on the machine. "kcatch debug --tui RESULT" boots nothing: it shows what --json wrote (FILE.json), or the
+directory of a boot's artifacts, with the source of the vmlinux that it names, or of --vmlinux.
+
 Without any of them the machine stands until a debugger kills it, or Ctrl-C. Leaving, in whatever way, ends QEMU.
 
 TREE and the other flags are those of "kcatch boot".
@@ -35,12 +40,15 @@ Exit codes: 0 the machine was handed over and left; 1 the program that had it fa
 const debugExample = `  kcatch debug --patch pgflags-refcount                              gdb, where the kernel of kcatch's own story dies
   kcatch debug ~/linux --break mm/page_alloc.c:6958
   kcatch debug --vmlinux vmlinux --gdb -- -batch -ex kcatch-bt       for a script
-  kcatch debug --kernel bzImage --vmlinux vmlinux --drgn`
+  kcatch debug --kernel bzImage --vmlinux vmlinux --drgn
+  kcatch debug --tui --patch pgflags-refcount
+  kcatch debug --tui death.json                                      what kcatch boot --json death.json saw`
 
 // debugFlags are the verb's own.
 type debugFlags struct {
 	breaks           []string
 	gdb, drgn, crash bool
+	tui              bool
 }
 
 func debugCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
@@ -58,6 +66,7 @@ func debugCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	fs.BoolVar(&flags.gdb, "gdb", false, "start gdb on the machine (the default on a terminal)")
 	fs.BoolVar(&flags.drgn, "drgn", false, "start drgn on the core of the stop")
 	fs.BoolVar(&flags.crash, "crash", false, "start crash on the core of the stop")
+	fs.BoolVar(&flags.tui, "tui", false, "show the stop, or a result that was saved, on the terminal as gdb's TUI does")
 	completeBoot(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var more []string
@@ -67,6 +76,14 @@ func debugCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 		cfg, resolved, err := config.ResolveBoot(fs, os.LookupEnv, args, verdict.ClassNames())
 		if err != nil {
 			return err
+		}
+		if flags.tui {
+			if err := flags.checkView(cfg, more, stdout); err != nil {
+				return err
+			}
+			if len(args) == 1 && isSaved(args[0]) {
+				return viewSaved(cmd.Context(), args[0], cfg, stdout)
+			}
 		}
 		introduce(talk, cfg, resolved)
 		*code, err = runDebug(cmd.Context(), cfg, flags, more, stdout, talk)
@@ -99,7 +116,11 @@ func (f debugFlags) options(cfg config.Boot, more []string, stdout io.Writer, ta
 	case cfg.Expect != "" || cfg.Only != "":
 		return o, blame.New(blame.Usage, "--expect and --only turn a verdict's exit code, and debug has none", "kcatch boot takes them")
 	}
-	if asked == 0 && isTerminal(stdout) && term.IsTerminal(int(os.Stdin.Fd())) {
+	if f.tui {
+		o.View = func(ctx context.Context, h harness.Held, gdb func(context.Context) (bool, error)) error {
+			return view(ctx, h.Result, h.Vmlinux, !styleOf(cfg, stdout).Color, gdb)
+		}
+	} else if asked == 0 && isTerminal(stdout) && term.IsTerminal(int(os.Stdin.Fd())) {
 		if _, err := exec.LookPath("gdb"); err == nil {
 			o.Program = debug.Gdb
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"kcatch": main})
+	testscript.Main(m, map[string]func(){"kcatch": main, "tui-panics": tuiPanics})
 }
 
 // TestScripts runs the command line's contract as scripts: testdata/script/*.txt, kcatch itself inside. Scripts named

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"kcatch/harness"
 	"kcatch/harness/survey"
@@ -19,6 +20,8 @@ type Options struct {
 	Program Program
 	Args    []string // more of the program's arguments
 	Streams Streams
+	// View has the machine in the place of a program, and can run gdb on it; stands says whether the machine is there after that. May be nil.
+	View func(ctx context.Context, h harness.Held, gdb func(context.Context) (stands bool, err error)) error
 	// Lend is told when the program gets the terminal, and when it is back: Ctrl-C is the program's meanwhile. May be nil.
 	Lend func(lent bool)
 	// Say is told how to attach, a line each.
@@ -86,10 +89,13 @@ func (s *Session) over(ctx context.Context, h harness.Held) error {
 			return &blame.Error{Kind: blame.Infrastructure, Msg: "debug: " + err.Error(), Hint: "give another directory with --out", Err: err}
 		}
 	}
-	if s.opts.Program != Nobody {
+	if s.opts.Program != Nobody || s.opts.View != nil {
 		if s.opts.Lend != nil {
 			s.opts.Lend(true)
 			defer s.opts.Lend(false)
+		}
+		if s.opts.View != nil {
+			return s.opts.View(ctx, h, func(ctx context.Context) (bool, error) { return s.gdb(ctx, h) })
 		}
 		return run(ctx, s.opts.Program.argv(h, s.opts.Args), s.opts.Streams)
 	}
@@ -103,6 +109,23 @@ func (s *Session) over(ctx context.Context, h harness.Held) error {
 	case <-h.Exited: // gdb has killed it
 	}
 	return nil
+}
+
+// afterGdb is how long QEMU may take to end when gdb has killed it.
+const afterGdb = 500 * time.Millisecond
+
+// gdb runs gdb on the machine for a view.
+func (s *Session) gdb(ctx context.Context, h harness.Held) (stands bool, err error) {
+	if err := Gdb.Check(); err != nil {
+		return true, err
+	}
+	err = run(ctx, Gdb.argv(h, nil), s.opts.Streams)
+	select {
+	case <-h.Exited:
+		return false, err
+	case <-time.After(afterGdb):
+		return true, err
+	}
 }
 
 // IsProgram reports whether an error is the program's own bad end.

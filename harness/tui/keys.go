@@ -42,6 +42,7 @@ func bindings() []binding {
 		{[]Key{"n"}, "the next that is found", func(m Model) Model { return m.find(1) }},
 		{[]Key{"N"}, "the one before", func(m Model) Model { return m.find(-1) }},
 		{[]Key{"z"}, "one window, or all", func(m Model) Model { m.zoomed = !m.zoomed; return m }},
+		{[]Key{"x"}, "gdb on the machine, where one stands", Model.askGdb},
 		{[]Key{"ctrl-l"}, "draw anew", func(m Model) Model { return m }},
 		{[]Key{"?", "h", "f1"}, "this help", func(m Model) Model { m.help = true; return m }},
 		{[]Key{"q", "ctrl-c", "ctrl-d"}, "leave", Model.leave},

@@ -38,6 +38,9 @@ type Model struct {
 	help     bool
 	prefixed bool // ctrl-x was pressed
 	over     bool
+
+	machine bool // one stands behind the result
+	gdb     bool // it was asked for
 }
 
 // New is the view of a result, which it keeps and does not change. It begins at the frame of the cause.
@@ -58,6 +61,33 @@ func (m Model) Resize(width, height int) Model {
 
 // Over reports whether the view was left.
 func (m Model) Over() bool { return m.over }
+
+// WithMachine is the model of a machine that stands, or of none.
+func (m Model) WithMachine(stands bool) Model { m.machine = stands; return m }
+
+// WantsGdb reports whether gdb was asked for. [Model.GdbLeft] is the model after it.
+func (m Model) WantsGdb() bool { return m.gdb }
+
+// GdbLeft is the model after gdb was left with an error or nil, and the machine stands still or does not.
+func (m Model) GdbLeft(stands bool, err error) Model {
+	m.gdb, m.machine = false, stands
+	switch {
+	case err != nil:
+		m.said = shown(err.Error())
+	case stands:
+		m.said = "back from gdb; this is the machine as it was at the stop"
+	default:
+		m.said = "the machine has ended; this is how it was at the stop"
+	}
+	return m
+}
+
+func (m Model) askGdb() Model {
+	if m.gdb = m.machine; !m.gdb {
+		m.said = "no machine stands behind this"
+	}
+	return m
+}
 
 func (m Model) leave() Model { m.over = true; return m }
 

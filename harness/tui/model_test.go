@@ -416,3 +416,24 @@ func TestTabsOfSource(t *testing.T) {
 		}
 	}
 }
+
+// TestGdb: where a machine stands it is asked for, and after it the view says what became of the machine.
+func TestGdb(t *testing.T) {
+	m := New(seed(t)).Resize(80, 24)
+	if n := press(m, "x"); n.WantsGdb() || !strings.Contains(text(n), "no machine stands behind this") {
+		t.Errorf("without a machine:\n%s", text(n))
+	}
+	m = press(m.WithMachine(true), "x")
+	if !m.WantsGdb() {
+		t.Error("x does not ask for gdb")
+	}
+	if n := m.GdbLeft(true, nil); n.WantsGdb() || !strings.Contains(text(n), "back from gdb") || !press(n, "x").WantsGdb() {
+		t.Errorf("after gdb:\n%s", text(n))
+	}
+	if n := m.GdbLeft(false, nil); !strings.Contains(text(n), "the machine has ended") || press(n, "x").WantsGdb() {
+		t.Errorf("after a kill:\n%s", text(n))
+	}
+	if n := m.GdbLeft(true, errors.New("\x1b[2J failed")); !strings.Contains(text(n), `\x1b[2J failed`) {
+		t.Errorf("after an error:\n%s", text(n))
+	}
+}

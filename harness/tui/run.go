@@ -20,9 +20,12 @@ type Options struct {
 	Source func(file string) ([]byte, error)
 	// Plain is a view without colours.
 	Plain bool
+	// Gdb runs gdb on the machine that the result is of, on the same terminal, and says whether it stands still when gdb was left. Nil
+	// where there is no machine.
+	Gdb func(ctx context.Context) (stands bool, err error)
 }
 
-// Run shows m on the terminal that is standard input and output, until it is left (nil), ctx ends, or a signal to end comes
+// Run shows m on the controlling terminal until it is left (nil), ctx ends, or a signal to end comes
 // (both blame.Interrupted). The terminal is as it was when Run returns, and also when it panics; what goes on in other goroutines
 // and panics there, or SIGKILL, is out of its hands.
 func Run(ctx context.Context, m Model, o Options) (err error) {
@@ -38,7 +41,7 @@ func Run(ctx context.Context, m Model, o Options) (err error) {
 	}
 	defer screen.Fini() // on a panic, too
 
-	m = m.Resize(screen.Size())
+	m = m.Resize(screen.Size()).WithMachine(o.Gdb != nil)
 	looks := styles(screen.Colors() > 0)
 	for {
 		m = read(m, o.Source)
@@ -63,10 +66,32 @@ func Run(ctx context.Context, m Model, o Options) (err error) {
 				return interrupted("the terminal is gone")
 			}
 		}
+		if m.WantsGdb() {
+			if m, err = lend(ctx, screen, m, o, signals); err != nil {
+				return err
+			}
+		}
 		if m.Over() {
 			return nil
 		}
 	}
+}
+
+// lend gives the terminal to gdb for a while. Ctrl-C is gdb's meanwhile.
+func lend(ctx context.Context, screen tcell.Screen, m Model, o Options, signals chan os.Signal) (Model, error) {
+	if err := screen.Suspend(); err != nil {
+		return m, &blame.Error{Kind: blame.Infrastructure, Msg: "--tui: the terminal: " + err.Error(), Err: err}
+	}
+	stands, gdbErr := o.Gdb(ctx)
+	for n := len(signals); n > 0; n-- {
+		if s := <-signals; s != os.Interrupt {
+			return m, interrupted(s.String())
+		}
+	}
+	if err := screen.Resume(); err != nil {
+		return m, &blame.Error{Kind: blame.Infrastructure, Msg: "--tui: the terminal: " + err.Error(), Err: err}
+	}
+	return m.GdbLeft(stands, gdbErr).Resize(screen.Size()), nil
 }
 
 func interrupted(why string) error {
@@ -77,16 +102,17 @@ func interrupted(why string) error {
 	return blame.New(blame.Interrupted, msg, "")
 }
 
-// open takes the terminal. Nothing is asked of it (OptNegotiation): the answers come late over a slow line, and what they are about
+// open takes the terminal, as a file of its own: tcell's reader of standard input leaves it non-blocking (O_NONBLOCK), for the shell
+// and for all that have it. Nothing is asked of it (OptNegotiation): the answers come late over a slow line, and what they are about
 // is not used here.
 func open(plain bool) (tcell.Screen, error) {
 	options := []tcell.TerminfoScreenOption{tcell.OptNegotiation(false), tcell.OptSanitizeContent(true)}
 	if plain {
 		options = append(options, tcell.OptColors(0))
 	}
-	tty, err := tcell.NewStdIoTty()
+	tty, err := tcell.NewDevTty()
 	if err != nil {
-		return nil, blame.New(blame.Usage, "--tui: standard input: "+err.Error(), "run it on a terminal")
+		return nil, blame.New(blame.Usage, "--tui: the controlling terminal: "+err.Error(), "run it on a terminal")
 	}
 	screen, err := tcell.NewTerminfoScreenFromTty(tty, options...)
 	if err == nil {
