@@ -33,7 +33,6 @@ var adapters = map[string][]string{
 	"github.com/spf13/pflag":           {"kcatch/cmd/kcatch", "kcatch/harness/config"},
 	"golang.org/x/arch":                {"kcatch/gdb/linux"},
 	"golang.org/x/term":                {"kcatch/cmd/kcatch"},
-	"github.com/cavaliergopher/cpio":   {"kcatch/images"},
 	"github.com/klauspost/compress":    {"kcatch/kernels", "kcatch/gdb/vmlinux", "kcatch/internal/ko"},
 	"github.com/ulikunitz/xz":          {"kcatch/kernels", "kcatch/internal/ko"},
 	"github.com/pierrec/lz4/v4":        {"kcatch/kernels"},
