@@ -22,6 +22,8 @@ const (
 	// gather is how long what comes may wait before it is read. QEMU's UART writes byte by byte, and to be woken for each costs
 	// both sides more than all else that is done with it.
 	gather = 2 * time.Millisecond
+	// trickle is how little must have come for that, in bytes: a flood is read as it comes, or the guest waits for us.
+	trickle = 4 << 10
 	// maxNeedle is how long a text may be that is looked for.
 	maxNeedle = 4096
 )
@@ -84,7 +86,7 @@ func (c *Console) read(r io.Reader) {
 			c.end(err)
 			return
 		}
-		if n < len(buf) {
+		if n < trickle {
 			time.Sleep(gather) // the pipe takes 64 KiB meanwhile
 		}
 	}

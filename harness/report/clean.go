@@ -15,6 +15,9 @@ import (
 // Source: github.com/actions/runner, src/Runner.Common/ActionCommand.cs, TryParseV2 (it trims leading space) and TryParse;
 // Azure Pipelines, "Logging commands".
 func Clean(s string, limit int) string {
+	if harmless(s) && (limit <= 0 || len(s) <= limit) {
+		return s
+	}
 	var b strings.Builder
 	n, total := 0, utf8.RuneCountInString(s)
 	for i, begin := 0, true; i < len(s); {
@@ -42,6 +45,16 @@ func Clean(s string, limit int) string {
 		n++
 	}
 	return b.String()
+}
+
+// harmless reports whether s is printable ASCII without anything that a CI reads: as a rule it is, and a console has a million lines.
+func harmless(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '#' {
+			return false
+		}
+	}
+	return !strings.HasPrefix(strings.TrimLeft(s, " "), "::")
 }
 
 // commands reports whether s begins with "##", letters, and "[".
