@@ -132,6 +132,11 @@ func textVerdict(stats trace.Stats, file *vmlinux.File, talk *talk) error {
 	if nothing && len(stats.Errors) > 0 {
 		return stats.Errors[0]
 	}
+	if stats.Foreign > 0 && !nothing {
+		// The others have lines all the same, of functions that happen to have the same name and size there.
+		talk.print(fmt.Sprintf("kcatch: %d of %d places are in functions that the vmlinux does not have: if it is of another build, the lines are wrong",
+			stats.Foreign, stats.Places))
+	}
 	if file == nil {
 		return nil
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"kcatch/gdb/trace"
 )
 
 // TestIsText: addresses stand alone in their lines, from the first one on.
@@ -43,5 +46,24 @@ func TestCleanLines(t *testing.T) {
 	_, _ = c.Write([]byte(strings.Repeat("x", 3*longestRest)))
 	if len(c.rest) >= longestRest {
 		t.Errorf("keeps %d bytes of a line that does not end", len(c.rest))
+	}
+}
+
+// TestTextVerdict: a vmlinux of another build gives lines for what happens to have the same name and size; that is said.
+func TestTextVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		stats trace.Stats
+		want  string
+	}{
+		{trace.Stats{Places: 9, Located: 9}, ""},
+		{trace.Stats{Places: 9, Located: 7, Foreign: 2}, "2 of 9 places are in functions that the vmlinux does not have"},
+		{trace.Stats{Places: 9, Ambiguous: 7, Foreign: 1}, "1 of 9 places"},
+		{trace.Stats{Places: 9, Foreign: 9, Errors: []error{errors.New("no vmlinux")}}, ""}, // the error says more
+	} {
+		var out strings.Builder
+		err := textVerdict(tt.stats, nil, &talk{w: &out})
+		if (err != nil) != (len(tt.stats.Errors) > 0) || !strings.Contains(out.String(), tt.want) || tt.want == "" && out.Len() > 0 {
+			t.Errorf("%+v: %v, %q", tt.stats, err, out.String())
+		}
 	}
 }

@@ -39,6 +39,7 @@ type Stats struct {
 	Places    int
 	Located   int        // places that got a line
 	Ambiguous int        // places that may be several
+	Foreign   int        // places in functions that the kernel's file does not have: it may be of another build
 	Kernels   []Identity // that the text says it is from, the first 16
 	Errors    []error    // of Open, the first 16
 }
@@ -382,6 +383,9 @@ func (c *copying) write(number int, line []byte, places []Place) {
 	c.buffer = annotate(c.buffer[:0], line, places, c.reply)
 	_, _ = c.out.Write(c.buffer)
 	for i, a := range c.reply {
+		if a.Foreign {
+			c.stats.Foreign++
+		}
 		switch {
 		case len(a.Several) > 0:
 			c.stats.Ambiguous++

@@ -39,7 +39,7 @@ func (k *fake) Symbol(p Place) Answer {
 	case p.Symbol == "f":
 		return Answer{Link: fakeBase + p.Offset, Frames: []vmlinux.Location{at(n)}}
 	}
-	return Answer{Reason: "not there"}
+	return Answer{Reason: "not there", Foreign: true}
 }
 
 func (k *fake) At(link uint64, kind unwind.Kind) (Answer, bool) {
@@ -91,6 +91,14 @@ func TestFilter(t *testing.T) {
 		if got, _ := filtered(t, &Filter{Symbols: &fake{}}, tt.in); got != tt.want {
 			t.Errorf("%s: %q\ngot  %q\nwant %q", tt.name, tt.in, got, tt.want)
 		}
+	}
+}
+
+// TestFilterCountsForeign: what the kernel's file does not have is counted, a module that is not here is not.
+func TestFilterCountsForeign(t *testing.T) {
+	const in = " f+0x10/0x20\n other+0x1/0x2\n f+0x1/0x2 [gone]\n twin+0x1/0x2 other+0x1/0x2\n"
+	if _, stats := filtered(t, &Filter{Symbols: &fake{}}, in); stats.Foreign != 2 || stats.Places != 5 {
+		t.Errorf("%+v", stats)
 	}
 }
 

@@ -32,4 +32,6 @@ type Answer struct {
 	Several []vmlinux.Location
 	// Reason is why there are no Frames, in a few words.
 	Reason string
+	// Foreign: the kernel's own file has no function of this name and size. One of the kernel that printed the text has.
+	Foreign bool
 }

@@ -81,8 +81,12 @@ func TestConsoles(t *testing.T) {
 				fixture := fixtures.Find(t, tt.fixture)
 				if f := open(t, fixture.Vmlinux); f.BuildID() == tt.buildID {
 					filter := trace.Filter{Symbols: Search{Modules: fixture.FaultyModules}.Kernel(f)}
-					if _, err := filter.Copy(&out, bytes.NewReader(log)); err != nil {
+					stats, err := filter.Copy(&out, bytes.NewReader(log))
+					if err != nil {
 						t.Fatal(err)
+					}
+					if stats.Foreign != 0 {
+						t.Errorf("%d places are taken for those of another build", stats.Foreign)
 					}
 				} else {
 					t.Logf("%s was built again: it is %s, the log is of %s", tt.fixture, f.BuildID(), tt.buildID)

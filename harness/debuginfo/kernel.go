@@ -77,7 +77,7 @@ func (k *Kernel) inFile(f *vmlinux.File, p trace.Place, what string) trace.Answe
 	a := trace.Answer{Symbol: p.Symbol, Offset: p.Offset, Size: p.Size}
 	switch len(functions) {
 	case 0:
-		a.Reason = "not in " + what
+		a.Reason, a.Foreign = "not in "+what, f == k.File
 		return a
 	case 1:
 		pc := unwind.PC{Addr: uint64(functions[0].Addr) + p.Offset, Kind: p.Kind}
