@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"kcatch/gdb/amd64"
 	"kcatch/internal/blame"
@@ -48,7 +49,7 @@ const (
 // Open opens the core at path. A file that is none, that is cut off, or of another kind than ELF x86-64 is a usage error of
 // one line that says what it is.
 func Open(path string) (*File, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe that nobody writes to is refused, not waited for
 	if err != nil {
 		cause := err
 		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"kcatch/gdb/amd64"
@@ -198,6 +199,13 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := Open(t.TempDir()); blame.Of(err) != blame.Usage || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory: %v", err)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(pipe); blame.Of(err) != blame.Usage || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a named pipe that nobody writes to: %v", err)
 	}
 	if _, err := Open("no/such/core"); blame.Of(err) != blame.Usage || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("no file: %v", err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"kcatch/internal/blame"
@@ -65,7 +66,11 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range []string{"testdata/none", "testdata", "/dev/null"} {
+	pipe := filepath.Join(t.TempDir(), "pipe") // that nobody writes to
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"testdata/none", "testdata", "/dev/null", pipe} {
 		if _, err := Open(path); blame.Of(err) != blame.Usage {
 			t.Errorf("%s: %v (%s)", path, err, blame.Of(err))
 		}
