@@ -83,6 +83,9 @@ func (k *Kernel) inFile(f *vmlinux.File, p trace.Place, what string) trace.Answe
 		pc := unwind.PC{Addr: uint64(functions[0].Addr) + p.Offset, Kind: p.Kind}
 		a.Link = pc.Addr
 		a.Frames, a.Reason = k.locate(f, pc)
+		if len(a.Frames) == 0 && p.Offset == p.Size && f.HasDWARF() {
+			a.Reason = "between functions" // "? rest_init+0xa0/0xa0"
+		}
 		return a
 	}
 	same := true

@@ -335,3 +335,17 @@ func link(t *testing.T, old, name string) {
 		t.Fatal(err)
 	}
 }
+
+// TestBehindFunction: the address of the next function, a pointer that lay on the stack, is shown as the end of the one before, and
+// between the two is padding. That is the reason, not that something was built without lines.
+func TestBehindFunction(t *testing.T) {
+	f := open(t, fixtures.Find(t, fixtures.Good61).Vmlinux)
+	rest := f.Functions("rest_init")
+	if len(rest) != 1 || rest[0].Span == rest[0].Size {
+		t.Fatalf("rest_init has no padding behind it: %+v", rest)
+	}
+	a := Search{}.Kernel(f).Symbol(trace.Place{Symbol: "rest_init", Offset: rest[0].Span, Size: rest[0].Span, Kind: unwind.Return})
+	if len(a.Frames) != 0 || a.Reason != "between functions" || a.Foreign {
+		t.Errorf("%+v", a)
+	}
+}
