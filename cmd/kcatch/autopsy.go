@@ -88,6 +88,9 @@ func (f autopsyFlags) request(args []string) (harness.CoreRequest, error) {
 		return req, blame.New(blame.Usage, `--values: "`+f.values+`": no such choice`, hint)
 	}
 	req.Core = args[0]
+	if err := checkModules(f.modules); err != nil {
+		return req, err
+	}
 	return req, checkOutputs("", f.json)
 }
 

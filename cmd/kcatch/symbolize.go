@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kcatch/gdb/trace"
 	"kcatch/gdb/vmlinux"
 	"kcatch/harness/report"
 	"kcatch/harness/symbolize"
@@ -78,6 +79,9 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 	if err != nil {
 		return 0, err
 	}
+	if err := checkModules(flags.modules); err != nil {
+		return 0, err
+	}
 	var file *vmlinux.File
 	if flags.vmlinux != "" { // before anything is read
 		if file, err = vmlinux.Open(flags.vmlinux); err != nil {
@@ -95,11 +99,15 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 		}
 	}
 	if file == nil {
-		return 0, blame.New(blame.Usage, "symbolize: --vmlinux is missing", "kcatch symbolize --vmlinux vmlinux 0xffffffff81000100")
+		hint := "kcatch symbolize --vmlinux vmlinux 0xffffffff81000100"
+		if len(args) > 0 && isFile(args[0]) {
+			hint = "a text is read from standard input: kcatch symbolize <" + report.Clean(args[0], 0)
+		}
+		return 0, blame.New(blame.Usage, "symbolize: --vmlinux is missing", hint)
 	}
 	out := bufio.NewWriter(stdout)
 	s := symbolizing{
-		kernel: symbolize.Kernel{File: file, Slide: slide}, out: out, talk: talk, json: flags.json,
+		kernel: symbolize.Kernel{File: file, Slide: slide}, out: out, talk: talk, json: flags.json, args: len(args) > 0,
 		style: report.Style{Color: isTerminal(stdout) && !flags.noColor && !flags.plain && os.Getenv("NO_COLOR") == ""},
 	}
 	if len(args) > 0 {
@@ -124,6 +132,10 @@ func parseSlide(s string) (uint64, error) {
 	if err != nil {
 		return 0, blame.New(blame.Usage, fmt.Sprintf("--slide: %q is no number of bytes", s), "--slide 0x1e000000")
 	}
+	if !trace.ValidSlide(slide) { // with it, every address would have another's line
+		return 0, blame.New(blame.Usage, fmt.Sprintf("--slide: 0x%x: KASLR moves a kernel by a multiple of 2 MiB, less than 1 GiB", slide),
+			`it is the "Kernel Offset" of the log, or kernel.kaslr_slide of a result`)
+	}
 	return slide, nil
 }
 
@@ -134,23 +146,24 @@ type symbolizing struct {
 	talk   *talk
 	style  report.Style
 	json   bool
+	args   bool // the words are arguments
 	bad    int
 }
 
 // answer prints what the words are.
 func (s *symbolizing) answer(words []string) error {
-	parsed := make([]symbolize.Word, 0, len(words))
+	parsed, known := make([]symbolize.Word, 0, len(words)), make([]string, 0, len(words))
 	for _, text := range words {
 		w, err := symbolize.ParseWord(text)
 		if err != nil {
-			s.refuse(err)
+			s.refuse(text, err)
 			continue
 		}
-		parsed = append(parsed, w)
+		parsed, known = append(parsed, w), append(known, text)
 	}
-	for _, a := range s.kernel.Places(parsed) {
+	for n, a := range s.kernel.Places(parsed) {
 		if a.Err != nil {
-			s.refuse(a.Err)
+			s.refuse(known[n], a.Err)
 		}
 		for i := range a.Places {
 			var err error
@@ -170,14 +183,24 @@ func (s *symbolizing) answer(words []string) error {
 // maxRefused is how many words are refused by name.
 const maxRefused = 4
 
-func (s *symbolizing) refuse(err error) {
+func (s *symbolizing) refuse(word string, err error) {
 	if s.bad++; s.bad > maxRefused {
 		return
 	}
 	s.talk.print("kcatch: " + report.Clean(err.Error(), 0))
-	if hint := blame.Hint(err); s.bad == 1 && hint != "" {
+	hint := blame.Hint(err)
+	if s.args && isFile(word) {
+		hint = "a text is read from standard input: kcatch symbolize --vmlinux ELF <" + report.Clean(word, 0)
+	}
+	if s.bad == 1 && hint != "" {
 		s.talk.print("hint: " + hint)
 	}
+}
+
+// isFile: an argument that is the name of a file here was meant as one.
+func isFile(word string) bool {
+	st, err := os.Stat(word)
+	return err == nil && st.Mode().IsRegular()
 }
 
 // finish tells how many more were refused, and gives the exit code.

@@ -304,7 +304,7 @@ func (c *copying) pair(p *Place) {
 	if c.slid || addr == 0 || p.Symbol == "" || p.Module != "" || c.symbols == nil {
 		return
 	}
-	if a := c.symbol(p); a.Link != 0 && len(a.Several) == 0 && validSlide(addr-a.Link) {
+	if a := c.symbol(p); a.Link != 0 && len(a.Several) == 0 && ValidSlide(addr-a.Link) {
 		c.slide, c.slid = addr-a.Link, true
 		c.drain(false)
 	}

@@ -61,14 +61,14 @@ func offset(rest []byte) (Said, bool) {
 	}
 	rest, found := bytes.CutPrefix(rest, []byte("0x"))
 	v, end, ok := hex(rest, 0)
-	if !found || !ok || !bytes.HasPrefix(rest[end:], []byte(" from 0x")) || !validSlide(v) {
+	if !found || !ok || !bytes.HasPrefix(rest[end:], []byte(" from 0x")) || !ValidSlide(v) {
 		return Said{}, false
 	}
 	return Said{Slide: v, Slid: true}, true
 }
 
-// validSlide: the kernel is moved by a multiple of CONFIG_PHYSICAL_ALIGN, 2 MiB at least, within 1 GiB (KERNEL_IMAGE_SIZE).
-func validSlide(v uint64) bool { return v < 1<<30 && v%(2<<20) == 0 }
+// ValidSlide reports whether KASLR may have moved a kernel by v bytes. It is a multiple of CONFIG_PHYSICAL_ALIGN, 2 MiB at least, within 1 GiB (KERNEL_IMAGE_SIZE).
+func ValidSlide(v uint64) bool { return v < 1<<30 && v%(2<<20) == 0 }
 
 // task reads what follows "Comm: " (dump_stack_print_info(), lib/dump_stack.c): the release is the word before the version's "#1".
 // A task may call itself anything, so it is the last such word that counts.
