@@ -146,6 +146,8 @@ func textVerdict(stats trace.Stats, file *vmlinux.File, talk *talk) error {
 			other = fmt.Sprintf("the text is of %s, but %s of %s", id.Release, file.Path(), has)
 		} else if has := file.BuildID(); has != "" && id.BuildID != "" && id.BuildID != has {
 			other = fmt.Sprintf("the text is of build id %s, but %s has %s", id.BuildID, file.Path(), has)
+		} else if has := debuginfo.Version(file); id.BuildID == "" && has != "" && id.Version != "" && id.Version != has {
+			other = fmt.Sprintf("the text is of build %s of %s, but %s of %s: the lines may be wrong", id.Version, id.Release, file.Path(), has)
 		}
 	}
 	const hint = "give the vmlinux of the kernel that printed it"

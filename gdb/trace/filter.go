@@ -197,6 +197,7 @@ func (c *copying) learn(said Said) {
 		c.drain(true)
 		c.boot()
 	case said.Release != "" && c.id.Release != "" && said.Release != c.id.Release,
+		said.Version != "" && c.id.Version != "" && said.Version != c.id.Version,
 		said.BuildID != "" && c.id.BuildID != "" && said.BuildID != c.id.BuildID:
 		c.drain(true) // another kernel's, whose beginning was cut off
 		c.boot()
@@ -209,6 +210,9 @@ func (c *copying) learn(said Said) {
 			c.opened, c.symbols, c.answers = false, nil, map[question]Answer{} // it was looked for without a name
 		}
 		c.id.Release = said.Release
+		if said.Version != "" {
+			c.id.Version = said.Version
+		}
 	}
 	if said.BuildID != "" && c.id.BuildID == "" {
 		if c.Symbols == nil && c.symbols == nil {
@@ -224,7 +228,7 @@ func (c *copying) learn(said Said) {
 
 func (c *copying) note(id Identity) {
 	for i, k := range c.stats.Kernels {
-		if k.Release == id.Release && (k.BuildID == "" || k.BuildID == id.BuildID) {
+		if k.Release == id.Release && k.Version == id.Version && (k.BuildID == "" || k.BuildID == id.BuildID) {
 			c.stats.Kernels[i] = id
 			return
 		}

@@ -107,27 +107,32 @@ func TestFilterOpens(t *testing.T) {
 	var asked []string
 	missing := errors.New("no such kernel")
 	open := func(id Identity) (Symbols, error) {
-		asked = append(asked, id.Release)
+		asked = append(asked, id.Release+id.Version)
 		if id.Release == "6.2.0" {
 			return nil, missing
 		}
 		return &fake{}, nil
 	}
 	in := "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x10/0x20\nCPU: 0 PID: 1 Comm: x Not tainted 6.1.0 #1\nRIP: 0010:f+0x10/0x20\n" +
-		"Linux version 6.2.0 (x)\n f+0x10/0x20\n" +
-		"Linux version 6.1.0 (x)\n f+0x10/0x20\n"
+		"Linux version 6.2.0 (x) #1\n f+0x10/0x20\n" +
+		"Linux version 6.1.0 (x) #1\n f+0x10/0x20\n"
 	want := "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x10/0x20 (zz/a.c:16)\nCPU: 0 PID: 1 Comm: x Not tainted 6.1.0 #1\nRIP: 0010:f+0x10/0x20 (zz/a.c:16)\n" +
-		"Linux version 6.2.0 (x)\n f+0x10/0x20\n" +
-		"Linux version 6.1.0 (x)\n f+0x10/0x20 (zz/a.c:15)\n"
+		"Linux version 6.2.0 (x) #1\n f+0x10/0x20\n" +
+		"Linux version 6.1.0 (x) #1\n f+0x10/0x20 (zz/a.c:15)\n"
 	got, stats := filtered(t, &Filter{Open: open}, in)
 	if got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if fmt.Sprint(asked) != "[6.1.0 6.2.0]" {
+	if fmt.Sprint(asked) != "[6.1.0#1 6.2.0#1]" {
 		t.Errorf("asked for %v", asked)
 	}
 	if len(stats.Errors) != 1 || !errors.Is(stats.Errors[0], missing) || len(stats.Kernels) != 2 || stats.Located != 3 || stats.Places != 4 || stats.Lines != 7 {
 		t.Errorf("%+v", stats)
+	}
+	asked = nil
+	const builds = "CPU: 0 PID: 1 Comm: x Not tainted 6.1.0 #1\n f+0x10/0x20\nCPU: 0 PID: 1 Comm: x Not tainted 6.1.0 #2\n f+0x10/0x20\n"
+	if _, stats := filtered(t, &Filter{Open: open}, builds); fmt.Sprint(asked) != "[6.1.0#1 6.1.0#2]" || len(stats.Kernels) != 2 {
+		t.Errorf("two builds of a release: asked for %v, %+v", asked, stats)
 	}
 	asked = nil
 	if _, stats := filtered(t, &Filter{Open: open}, " f+0x10/0x20\n"); fmt.Sprint(asked) != "[]" || stats.Located != 1 {

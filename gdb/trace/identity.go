@@ -6,6 +6,8 @@ import "bytes"
 // does not begin with a dot, so that it can be a part of a file's name.
 type Identity struct {
 	Release string // "6.1.0-56-cloud-amd64"
+	// Version is which build of that release it is in its tree, "#13"; the rest of the version, a date as a rule, is not in all lines.
+	Version string
 	BuildID string // of the vmlinux, in hex, with CONFIG_STACKTRACE_BUILD_ID
 }
 
@@ -48,7 +50,7 @@ func Read(line []byte) (said Said, ok bool) {
 	if i := bytes.Index(line, banner); i >= 0 && i == message(line) {
 		word, _, _ := bytes.Cut(line[i+len(banner):], []byte(" "))
 		if isRelease(word) {
-			return Said{Identity: Identity{Release: string(word)}, Boot: true}, true
+			return Said{Identity: Identity{Release: string(word), Version: version(line[i:])}, Boot: true}, true
 		}
 	}
 	return Said{}, false
@@ -84,11 +86,32 @@ func task(rest []byte) (Identity, bool) {
 	if !isRelease(word) {
 		return Identity{}, false
 	}
-	id := Identity{Release: string(word)}
+	id := Identity{Release: string(word), Version: number(rest[i+1:])}
 	if fields := bytes.Fields(rest[i:]); len(fields) > 1 && isBuildID(fields[1]) {
 		id.BuildID = string(fields[1])
 	}
 	return id, true
+}
+
+// version is the "#13" of a banner: what stands behind the compiler and the linker.
+func version(banner []byte) string {
+	i := bytes.LastIndex(banner, []byte(") #"))
+	if i < 0 {
+		return ""
+	}
+	return number(banner[i+2:])
+}
+
+// number reads "#13", of at most nine digits.
+func number(b []byte) string {
+	n := 1
+	for n < len(b) && n < 10 && digit(b[n]) {
+		n++
+	}
+	if n == 1 || n < len(b) && digit(b[n]) {
+		return ""
+	}
+	return string(b[:n])
 }
 
 // isRelease: "6.1.0-56-cloud-amd64". A release has at most 64 bytes (__NEW_UTS_LEN).

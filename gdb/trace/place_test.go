@@ -109,12 +109,14 @@ func TestRead(t *testing.T) {
 		line string
 		want Said
 	}{
-		{"[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian@x) (gcc-12) #1 SMP", Said{Identity: Identity{Release: "6.1.0-56-cloud-amd64"}, Boot: true}},
-		{"Linux version 6.18.0+ (x) #1", Said{Identity: Identity{Release: "6.18.0+"}, Boot: true}},
-		{"[    1.2] CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.192 #1", Said{Identity: Identity{Release: "6.1.192"}}},
+		{"[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian@x) (gcc-12) #1 SMP", Said{Identity: Identity{Release: "6.1.0-56-cloud-amd64", Version: "#1"}, Boot: true}},
+		{"Linux version 6.18.0 (x) (clang 14, LLD 14) #137 SMP Mon", Said{Identity: Identity{Release: "6.18.0", Version: "#137"}, Boot: true}},
+		{"Linux version 6.18.0 (x) #1234567890 SMP", Said{Identity: Identity{Release: "6.18.0"}, Boot: true}},
+		{"Linux version 6.18.0+ (x) #1", Said{Identity: Identity{Release: "6.18.0+", Version: "#1"}, Boot: true}},
+		{"[    1.2] CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.192 #1", Said{Identity: Identity{Release: "6.1.192", Version: "#1"}}},
 		{"[    1.2] CPU: 0 PID: 1 Comm: a #1 b Tainted: G        W          6.1.192-kcatch #12 " + id + "\r\n",
-			Said{Identity: Identity{Release: "6.1.192-kcatch", BuildID: id}}},
-		{"CPU: 1 UID: 0 PID: 1 Comm: sh Tainted: [W]=WARN  6.12.1-amd64 #1  Debian 6.12.1-1", Said{Identity: Identity{Release: "6.12.1-amd64"}}},
+			Said{Identity: Identity{Release: "6.1.192-kcatch", Version: "#12", BuildID: id}}},
+		{"CPU: 1 UID: 0 PID: 1 Comm: sh Tainted: [W]=WARN  6.12.1-amd64 #1  Debian 6.12.1-1", Said{Identity: Identity{Release: "6.12.1-amd64", Version: "#1"}}},
 		{"[    1.2] Kernel Offset: 0x1a000000 from 0xffffffff81000000 (relocation range: 0xffffffff80000000-0xffffffffbfffffff)", Said{Slide: 0x1a000000, Slid: true}},
 		{"[    1.2] Kernel Offset: disabled", Said{Slid: true}},
 		// Not to be believed.

@@ -93,7 +93,20 @@ func another(f *vmlinux.File, id trace.Identity) string {
 	if has := f.Release(); id.Release != "" && has != "" && has != id.Release {
 		return "of another kernel, " + has
 	}
+	if has := Version(f); id.Version != "" && has != "" && has != id.Version {
+		return "of another build: it is " + has + ", the text is of " + id.Version
+	}
 	return ""
+}
+
+// Version is which build of its release a vmlinux is, "#13", as trace.Identity has it; or empty.
+func Version(f *vmlinux.File) string {
+	_, banner, ok := f.Banner()
+	if !ok {
+		return ""
+	}
+	said, _ := trace.Read(banner)
+	return said.Version
 }
 
 // candidates are the files that may be a kernel's vmlinux, best first. An Identity's release and build id are safe in names.

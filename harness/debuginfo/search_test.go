@@ -35,6 +35,8 @@ func TestSearchVmlinux(t *testing.T) {
 		{"boot/vmlinux-6.0.0", trace.Identity{Release: "6.0.0"}, "of another kernel, " + release},
 		{"boot/vmlinux-" + release, trace.Identity{Release: "6.0.0"}, "no vmlinux of 6.0.0 on this machine"},
 		{"boot/vmlinux-" + release, trace.Identity{BuildID: other}, "no vmlinux of build id " + other},
+		{"boot/vmlinux-" + release, trace.Identity{Release: release, Version: "#1"}, ""},
+		{"boot/vmlinux-" + release, trace.Identity{Release: release, Version: "#13"}, "of another build: it is #1, the text is of #13"},
 		{"boot/vmlinux-" + release, trace.Identity{}, "does not say which kernel"},
 	} {
 		root := t.TempDir()
