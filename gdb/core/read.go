@@ -88,7 +88,7 @@ func (c *File) refuse(what, hint string) error { return blame.New(blame.Usage, c
 
 // truncated refuses a file that ends before something that it promises.
 func (c *File) truncated(what string, need uint64) error {
-	return c.refuse(fmt.Sprintf("truncated core: it has %d bytes, and %s ends at %d", c.size, what, need), "copy it again, whole; a disk that was full cuts one off, too")
+	return c.refuse(fmt.Sprintf("truncated core: it has %d bytes, and %d with %s", c.size, need, what), "copy it again, whole; a disk that was full cuts one off, too")
 }
 
 // parse reads what the file says of itself; nothing of the memory.

@@ -187,7 +187,7 @@ func TestRefusals(t *testing.T) {
 		{"kdump", "kdump-compressed", []byte("KDUMP   " + strings.Repeat("\x00", 100))}, {"diskdump", "diskdump", []byte("DISKDUMP")},
 		{"flattened", "flattened", []byte("makedumpfile\x00\x00\x00\x00")}, {"a few bytes of one", "truncated core", whole[:20]},
 		{"without its segments", "its segments' headers", whole[:70]}, {"without its notes", "its notes", whole[:200]},
-		{"without its end", "its memory ends at", whole[:len(whole)-3]}, {"32 bits", "32 bits", changed(4, 1)}, {"big-endian", "big-endian", changed(5, 2)},
+		{"without its end", " with its memory", whole[:len(whole)-3]}, {"32 bits", "32 bits", changed(4, 1)}, {"big-endian", "big-endian", changed(5, 2)},
 		{"a program", "not a core", changed(16, 2)}, {"arm64", "EM_AARCH64", changed(18, 183)}, {"odd headers", "program headers of 12 bytes", changed(54, 12)},
 		{"no memory", "without memory", built{notes: oneCPU}.bytes(t)},
 		{"no registers", "without the registers", built{data: []byte("x"), loads: []elf.Prog64{{Filesz: 1, Memsz: 1}}}.bytes(t)},

@@ -393,6 +393,9 @@ func (t *text) next(r *verdict.Result) {
 	if r.Artifacts.Dir != "" {
 		t.line("%s  %s", t.style.dim("artifacts     "), Clean(r.Artifacts.Dir, 0))
 	}
-	t.line("%s  build %.1fs, boot %.2fs, examined in %.0f ms", t.style.dim("time          "), r.Timing.Build, r.Timing.Boot,
-		r.Timing.Examine*1000)
+	ran := fmt.Sprintf("build %.1fs, boot %.2fs, ", r.Timing.Build, r.Timing.Boot)
+	if r.Timing.Build == 0 && r.Timing.Boot == 0 {
+		ran = "" // of a core: nothing was
+	}
+	t.line("%s  %sexamined in %.0f ms", t.style.dim("time          "), ran, r.Timing.Examine*1000)
 }
