@@ -14,7 +14,6 @@ import (
 	"kcatch/harness/config"
 	"kcatch/harness/debug"
 	"kcatch/harness/report"
-	"kcatch/harness/survey"
 	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
 )
@@ -128,14 +127,9 @@ func (f debugFlags) options(cfg config.Boot, more []string, stdout io.Writer, ta
 	if o.Program == debug.Nobody && len(more) > 0 {
 		return o, blame.New(blame.Usage, "debug: arguments after -- are for a program, and none is asked for", "--gdb, --drgn or --crash starts one")
 	}
-	for _, text := range f.breaks {
-		b, err := survey.ParseBreak(text)
-		if err != nil {
-			return o, err
-		}
-		o.Breaks = append(o.Breaks, b)
-	}
-	return o, nil
+	var err error
+	o.Breaks, err = parseBreaks(f.breaks)
+	return o, err
 }
 
 // runDebug is the verb: configuration → Plan → debug.Session → report → a program.

@@ -94,14 +94,22 @@ func (f surveyFlags) options(cfg config.Boot) (survey.Options, error) {
 	if cfg.JSON == "-" && f.csv == "-" {
 		return o, blame.New(blame.Usage, "--json - and --csv -: standard output is one", "name a file for one of them")
 	}
-	for _, text := range f.breaks {
+	var err error
+	o.Breaks, err = parseBreaks(f.breaks)
+	return o, err
+}
+
+// parseBreaks reads the values of --break.
+func parseBreaks(texts []string) ([]survey.Break, error) {
+	var out []survey.Break
+	for _, text := range texts {
 		b, err := survey.ParseBreak(text)
 		if err != nil {
-			return o, err
+			return nil, err
 		}
-		o.Breaks = append(o.Breaks, b)
+		out = append(out, b)
 	}
-	return o, nil
+	return out, nil
 }
 
 // runSurvey is the verb: configuration → Plan → survey → report → exit code.
