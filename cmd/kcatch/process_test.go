@@ -149,25 +149,22 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// [!] runs PROGRAM: whether a process of this script (they all have its HOME) runs that program now, or with ! until the last
-// one is gone. PROGRAM is the beginning of the file's name; "." is any.
+// [!] runs PROGRAM: waits until a process of this script (they all have its HOME) runs that program, or with ! until the last one is
+// gone. PROGRAM is the beginning of the file's name; "." is any. A shell that says what it does next has yet to begin it.
 func runs(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: [!] runs PROGRAM")
 	}
-	program := strings.TrimPrefix(args[0], ".")
-	found := processes(ts.Getenv("HOME"), program)
-	if !neg {
-		if len(found) == 0 {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		found := processes(ts.Getenv("HOME"), strings.TrimPrefix(args[0], "."))
+		switch late := time.Now().After(deadline); {
+		case (len(found) > 0) != neg:
+			return
+		case late && neg:
+			ts.Fatalf("left behind: %v", found)
+		case late:
 			ts.Fatalf("%s does not run", args[0])
 		}
-		return
-	}
-	for deadline := time.Now().Add(patience); len(found) > 0; found = processes(ts.Getenv("HOME"), program) {
-		if time.Now().After(deadline) {
-			ts.Fatalf("left behind: %v", found)
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
