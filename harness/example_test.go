@@ -19,6 +19,7 @@ func ExampleBoot() {
 	defer os.RemoveAll(out)
 
 	plan := harness.Defaults()
+	plan.Accel = "tcg" // the same on every host
 	plan.Build = &harness.BuildRequest{Tree: "debian-6.1", Patches: []string{"pgflags-refcount"}}
 	plan.Out = out // in a test: t.TempDir()
 
@@ -50,6 +51,7 @@ func ExampleBuild() {
 	defer os.RemoveAll(out)
 
 	plan := harness.Defaults()
+	plan.Accel = "tcg" // the same on every host
 	plan.Build = &harness.BuildRequest{Tree: "debian-6.1"}
 	plan, err = harness.Build(context.Background(), plan, harness.Progress{})
 	if err != nil {
