@@ -28,31 +28,13 @@ type screen struct {
 
 func newScreen(t *testing.T, width, height int) *screen {
 	t.Helper()
-	p, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &screen{t: t, pty: p, tty: tty, width: width, rows: []string{""}}
-	s.resize(width, height)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 4096)
-		for {
-			n, err := p.Read(buf)
-			s.mu.Lock()
-			s.take(string(buf[:n]))
-			s.mu.Unlock()
-			if err != nil {
-				return // EIO: nobody has the terminal any more
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		tty.Close()
-		<-done
-		p.Close()
+	s := &screen{t: t, width: width, rows: []string{""}}
+	s.pty, s.tty = openTerminal(t, func(chunk string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.rest = stepwise(s.rest+chunk, s.step)
 	})
+	s.resize(width, height)
 	return s
 }
 
@@ -76,17 +58,6 @@ func (s *screen) resize(width, height int) {
 		}
 	}
 	s.rows, s.at, s.col = rows, at, col
-}
-
-func (s *screen) take(data string) {
-	for data = s.rest + data; data != ""; {
-		n := s.step(data)
-		if n == 0 {
-			break
-		}
-		data = data[n:]
-	}
-	s.rest = data
 }
 
 // step takes one character or sequence off data, and says how long it was; 0 when it is not complete.

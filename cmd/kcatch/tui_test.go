@@ -47,36 +47,19 @@ type grid struct {
 
 func newGrid(t *testing.T, width, height int) *grid {
 	t.Helper()
-	p, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &grid{t: t, pty: p, tty: tty}
-	if g.before, err = term.GetState(int(tty.Fd())); err != nil {
+	g := &grid{t: t}
+	g.pty, g.tty = openTerminal(t, func(chunk string) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.raw = append(g.raw, chunk...)
+		g.rest = stepwise(g.rest+chunk, g.step)
+	})
+	var err error
+	if g.before, err = term.GetState(int(g.tty.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	g.flags = g.fileFlags()
 	g.resize(width, height)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 4096)
-		for {
-			n, err := p.Read(buf)
-			g.mu.Lock()
-			g.raw = append(g.raw, buf[:n]...)
-			g.take(string(buf[:n]))
-			g.mu.Unlock()
-			if err != nil {
-				return // EIO: nobody has the terminal any more
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		tty.Close()
-		<-done
-		p.Close()
-	})
 	return g
 }
 
@@ -103,17 +86,6 @@ func (g *grid) resize(width, height int) {
 	if err := pty.Setsize(g.pty, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
 		g.t.Error(err)
 	}
-}
-
-func (g *grid) take(data string) {
-	for data = g.rest + data; data != ""; {
-		n := g.step(data)
-		if n == 0 {
-			break
-		}
-		data = data[n:]
-	}
-	g.rest = data
 }
 
 // step takes one character or sequence off data, and says how long it was; 0 when it is not complete.
