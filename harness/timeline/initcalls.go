@@ -1,10 +1,12 @@
 package timeline
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"kcatch/harness/verdict"
@@ -40,11 +42,16 @@ type call struct {
 const maxInitcalls = 1 << 13
 
 // What trace_initcall_start_cb() and trace_initcall_finish_cb() log (init/main.c). A function is %pS: its name, offset and size, and the
-// module; a bare address without CONFIG_KALLSYMS.
+// module; a bare address without CONFIG_KALLSYMS. Their bounds make large programs of them, 0.5 ms of each start of kcatch: so they are
+// compiled for the first line that there is.
 var (
-	calling  = regexp.MustCompile(`^calling  ([\w.$]{1,200})(?:\+0x0/0x[0-9a-f]+)?(?: \[(\w{1,64})\])? @ \d+$`)
-	returned = regexp.MustCompile(`^initcall ([\w.$]{1,200})(?:\+0x0/0x[0-9a-f]+)?(?: \[(\w{1,64})\])? returned (-?\d+) after (\d+) usecs\s*$`)
+	calling  = lazily(`^calling  ([\w.$]{1,200})(?:\+0x0/0x[0-9a-f]+)?(?: \[(\w{1,64})\])? @ \d+$`)
+	returned = lazily(`^initcall ([\w.$]{1,200})(?:\+0x0/0x[0-9a-f]+)?(?: \[(\w{1,64})\])? returned (-?\d+) after (\d+) usecs\s*$`)
 )
+
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // Heard takes records in their order, which were written between two looks at the log, at before and at now of the boot's time.
 //
@@ -61,7 +68,7 @@ func (c *Initcalls) Heard(records []Record, before, now time.Duration) {
 		c.ahead = c.ahead || r.Time > 0
 		switch {
 		case strings.HasPrefix(r.Text, "calling  "):
-			if m := calling.FindStringSubmatch(r.Text); m != nil && len(c.calls) < maxInitcalls {
+			if m := calling().FindStringSubmatch(r.Text); m != nil && len(c.calls) < maxInitcalls {
 				if c.open == nil {
 					c.open = map[string][]int{}
 				}
@@ -70,7 +77,7 @@ func (c *Initcalls) Heard(records []Record, before, now time.Duration) {
 				c.calls = append(c.calls, call{function: m[1], module: m[2], began: r.Time, start: r.Time + c.lead})
 			}
 		case strings.HasPrefix(r.Text, "initcall "):
-			if m := returned.FindStringSubmatch(r.Text); m != nil {
+			if m := returned().FindStringSubmatch(r.Text); m != nil {
 				c.finish(m, r.Time)
 			}
 		}
@@ -123,14 +130,6 @@ func (c *Initcalls) Times(look Lookup, end time.Duration) []verdict.InitcallTime
 		}
 		out = append(out, t)
 	}
-	slices.SortStableFunc(out, func(a, b verdict.InitcallTime) int {
-		switch {
-		case a.Start < b.Start:
-			return -1
-		case a.Start > b.Start:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(out, func(a, b verdict.InitcallTime) int { return cmp.Compare(a.Start, b.Start) })
 	return out
 }
