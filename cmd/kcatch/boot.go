@@ -111,9 +111,7 @@ func boot(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) (i
 	if result != nil && err != nil { // the verdict has been shown; something of the boot could not be kept
 		return 0, err
 	}
-	if err != nil && ctx.Err() != nil && blame.Of(err) != blame.Interrupted {
-		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
-	}
+	err = interrupted(ctx, err)
 	if err != nil {
 		if cfg.JSON == "" || cfg.DryRun {
 			return 0, err

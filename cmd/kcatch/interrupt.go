@@ -5,10 +5,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"kcatch/internal/blame"
 )
 
 // interruptible is a context that the first SIGINT, SIGTERM or SIGHUP cancels: every stage then ends what it started, and
-// what is made so far stays. A SIGINT while the terminal is lent (see talk.lend) is not ours. A second one has its ordinary effect and ends kcatch at once; QEMU dies with it.
+// what is made so far stays. A SIGINT while the terminal is lent
+// (see talk.lend) is not ours. A second one has its ordinary effect and ends kcatch at once; QEMU dies with it.
 func interruptible(parent context.Context, talk *talk) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 1)
@@ -32,4 +35,12 @@ func interruptible(parent context.Context, talk *talk) (context.Context, func())
 		signal.Stop(signals)
 		cancel()
 	}
+}
+
+// interrupted is an error as one of the interrupt, when there was one: what fails while all is being ended fails because of it.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || blame.Of(err) == blame.Interrupted {
+		return err
+	}
+	return &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
 }

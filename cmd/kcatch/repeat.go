@@ -30,9 +30,7 @@ func repeat(ctx context.Context, cfg config.Boot, stdout io.Writer, talk *talk) 
 		talk.done()
 		talk.remark(fmt.Sprintf("%d/%d  %s", i, cfg.Repeat, r.Summary))
 	})
-	if err != nil && ctx.Err() != nil && blame.Of(err) != blame.Interrupted {
-		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
-	}
+	err = interrupted(ctx, err)
 	if cfg.JSON != "" {
 		err = errors.Join(err, writeRepeat(cfg.JSON, stdout, &all))
 	}

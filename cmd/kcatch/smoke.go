@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -197,10 +198,8 @@ func runSmoke(ctx context.Context, cfg config.Smoke, flags smokeFlags, stdout io
 	for _, a := range cfg.Allow {
 		req.Allow = append(req.Allow, verdict.Allow(a))
 	}
-	result, err := booted(ctx, req, cfg, talk)
-	if err != nil && ctx.Err() != nil && blame.Of(err) != blame.Interrupted {
-		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
-	}
+	result, err := booted(ctx, req, cfg, remembered, talk)
+	err = interrupted(ctx, err)
 	if err != nil && result.Error == nil {
 		result.Error = &verdict.Error{Message: err.Error(), Hint: blame.Hint(err)}
 	}
@@ -208,7 +207,7 @@ func runSmoke(ctx context.Context, cfg config.Smoke, flags smokeFlags, stdout io
 }
 
 // booted boots the cells of a request. A shard may have none: there are more shards than cells.
-func booted(ctx context.Context, req smoke.Request, cfg config.Smoke, talk *talk) (verdict.Smoke, error) {
+func booted(ctx context.Context, req smoke.Request, cfg config.Smoke, remembered map[string]time.Duration, talk *talk) (verdict.Smoke, error) {
 	none := verdict.Smoke{Schema: verdict.SmokeSchema, Cells: []verdict.Cell{}, Profile: req.Profile, Shard: req.Shard}
 	if len(req.Cells) == 0 {
 		return none, nil
@@ -216,7 +215,7 @@ func booted(ctx context.Context, req smoke.Request, cfg config.Smoke, talk *talk
 	if err := smoke.Check(ctx, req); err != nil {
 		return none, err
 	}
-	view := newSmokeTalk(talk, req.Cells, smoke.Durations(), req.Jobs, cfg.Boot.NoColor)
+	view := newSmokeTalk(talk, req.Cells, remembered, req.Jobs, cfg.Boot.NoColor)
 	defer view.Close()
 	return smoke.Run(ctx, req, view.Listener())
 }

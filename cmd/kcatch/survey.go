@@ -124,9 +124,7 @@ func runSurvey(ctx context.Context, cfg config.Boot, flags surveyFlags, stdout i
 		return 0, err
 	}
 	result, err := surveyed(ctx, cfg, flags, stdout, talk)
-	if err != nil && ctx.Err() != nil && blame.Of(err) != blame.Interrupted {
-		err = &blame.Error{Kind: blame.Interrupted, Msg: "interrupted: " + err.Error(), Err: err}
-	}
+	err = interrupted(ctx, err)
 	if err != nil && result == nil {
 		if cfg.DryRun {
 			return 0, err
