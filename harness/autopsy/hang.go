@@ -13,9 +13,12 @@ func hang(e *Evidence) *Finding {
 	if len(e.Chains) == 0 {
 		return nil
 	}
-	pick, kind := &e.Chains[0], verdict.Idle
+	pick, kind := &e.Chains[max(0, slices.IndexFunc(e.Chains, func(c Chain) bool { return !c.has(putAway...) }))], verdict.Idle
 	for i := range e.Chains {
 		c := &e.Chains[i]
+		if c.has(putAway...) { // it waits for nothing, and nobody waits for it
+			continue
+		}
 		k := hangKind(c, e.Stop.Pace)
 		if rank(k) > rank(kind) || rank(k) == rank(kind) && irqsOff(c, e.Stop.Pace) > irqsOff(pick, e.Stop.Pace) {
 			pick, kind = c, k
@@ -55,6 +58,11 @@ func hang(e *Evidence) *Finding {
 	}
 	return f
 }
+
+// putAway are the functions in which a CPU stays that the kernel has taken offline or stopped (arch/x86/kernel/smpboot.c, process.c,
+// acpi/cstate.c). It is halted with interrupts off, or spins so where MWAIT is nothing but a pause, as it is under TCG.
+var putAway = []string{"native_play_dead", "play_dead", "hlt_play_dead", "mwait_play_dead", "mwait_play_dead_cpuid_hint", "acpi_idle_play_dead",
+	"acpi_processor_ffh_play_dead", "stop_this_cpu"}
 
 // hangKind is what a vCPU does. Of one that executes the samples tell it better than the last look, which may have met it
 // in an interrupt, or in a moment between two.

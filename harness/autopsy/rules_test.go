@@ -115,6 +115,10 @@ func TestJudge(t *testing.T) {
 			[]Chain{chainOf(0, "__update_load_avg_se schedule native_cpu_up", false), chainOf(1, "spinner start_secondary", false)}, "", verdict.Hang, verdict.SpinIRQsOff, "spinner", 1},
 		{"the last look met an interrupt", watch.Stop{Kind: watch.Stuck, Pace: watch.Pace{VCPUs: []watch.VCPUPace{{Running: 1000, IRQsOff: 20}}}},
 			[]Chain{chainOf(0, "spinner "+boot, false)}, "", verdict.Hang, verdict.Spin, "spinner", 0},
+		{"a CPU that was taken offline is no hang of its own", watch.Stop{Kind: watch.TimedOut},
+			[]Chain{on(chainOf(0, "spinner do_syscall_64", false)), halted(chainOf(1, "native_halt (hlt_play_dead native_play_dead do_idle", false))}, "", verdict.Hang, verdict.Spin, "spinner", 0},
+		{"nor is one for which MWAIT is a pause", watch.Stop{Kind: watch.Stuck},
+			[]Chain{on(halted(chainOf(0, "default_idle do_idle rest_init", false))), chainOf(1, "mwait_play_dead native_play_dead do_idle", false)}, "", verdict.Hang, verdict.Idle, "rest_init", 0},
 		{"halted for good", watch.Stop{Kind: watch.Dead}, []Chain{halted(chainOf(0, "(halt stopper "+boot, false))}, "", verdict.Hang, verdict.Halted, "stopper", 0},
 		{"no kernel", watch.Stop{Kind: watch.Stuck}, []Chain{at(Chain{Regs: amd64.Registers{EFLAGS: interruptsOn}}, LowMemory)}, "", verdict.NoKernel, "", "", 0},
 	} {
