@@ -47,7 +47,7 @@ var (
 	warnLine  = regexp.MustCompile(`^WARNING: CPU: (\d+) PID: \d+ at (?:(\S+):(\d+) )?`)
 	bugLine   = regexp.MustCompile(`^kernel BUG at (\S+):(\d+)!`)
 	faultLine = regexp.MustCompile(`^BUG: (kernel NULL pointer dereference|unable to handle (page fault|kernel))`)
-	oopsLine  = regexp.MustCompile(`^(Oops: )?.*\b[0-9a-f]{4} \[#(\d+)\]`)
+	oopsLine  = regexp.MustCompile(`^(?:Oops: )?[#A-Za-z][^:=]*: ([0-9a-f]{4}) \[#(\d+)\](?: [A-Z_]+(?:\([a-z]+\))?)*$`)
 	cpuLine   = regexp.MustCompile(`^CPU: (\d+) `)
 	ripLine   = regexp.MustCompile(`^RIP: [0-9a-f]{4}:(\S+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)\])?`)
 	traceLine = regexp.MustCompile(`^ (\? )?([\w.]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)\])?`)
@@ -113,14 +113,13 @@ func logged(records []linux.Record) []Logged {
 // arch/x86/kernel/dumpstack.c).
 func errorCode(records []linux.Record) (uint64, bool) {
 	for _, r := range records {
-		if m := oopsCode.FindStringSubmatch(r.Text); m != nil && r.Facility == 0 {
+		text, _, _ := strings.Cut(r.Text, "\n")
+		if m := oopsLine.FindStringSubmatch(text); m != nil && m[2] == "1" && r.Facility == 0 {
 			return hex(m[1]), true
 		}
 	}
 	return 0, false
 }
-
-var oopsCode = regexp.MustCompile(`\b([0-9a-f]{4}) \[#1\]`)
 
 func number(s string) int {
 	n, err := strconv.Atoi(s)

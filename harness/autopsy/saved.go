@@ -48,7 +48,7 @@ func (f *Finding) reportedBug(e *Evidence) (site *verdict.BugSite) {
 func reportedVector(log []linux.Record, text string) (amd64.Vector, bool) {
 	texts := []string{text}
 	for _, r := range log {
-		if r.Facility == 0 && oopsCode.MatchString(r.Text) {
+		if r.Facility == 0 && oopsLine.MatchString(r.Text) {
 			texts = append(texts, r.Text)
 			break
 		}
