@@ -146,6 +146,24 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestStateByChains: a kernel that ends the machine says no more in system_state how far it was.
+func TestStateByChains(t *testing.T) {
+	idle := chainOf(0, "default_idle do_idle rest_init start_kernel", false)
+	for _, tc := range []struct {
+		name string
+		task string
+		want int
+	}{
+		{"in an initcall", "schedule msleep f do_one_initcall kernel_init_freeable kernel_init ret_from_fork", scheduling},
+		{"after them", "schedule rcu_barrier mark_readonly kernel_init ret_from_fork", freeing},
+		{"in user space", "schedule do_wait __do_sys_wait4 do_syscall_64", running},
+	} {
+		if got := stateByChains([]Chain{idle, chainOf(1, tc.task, false)}); got != tc.want {
+			t.Errorf("%s: state %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
 // TestEnded: which ends after init are good ones.
 func TestEnded(t *testing.T) {
 	const reset = "guest-reset"

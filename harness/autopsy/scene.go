@@ -99,6 +99,9 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 	}
 	if mem := s.kernelMemory(); mem != nil {
 		e.Kernel.read(s, mem)
+		if e.Kernel.SystemState > running {
+			e.Kernel.SystemState = s.stateBefore(e)
+		}
 		e.Initcall = s.initcall(e)
 	}
 	if s.First == nil {

@@ -46,10 +46,39 @@ func (s *Scene) readTasks(e *Evidence) (notes []string) {
 	return notes
 }
 
+// Values of system_state (enum system_states, include/linux/kernel.h). Above running are those of a kernel that ends the machine,
+// which it may do at any stage.
+const (
+	scheduling = 1 // initcalls run
+	freeing    = 2
+	running    = 3
+)
+
+// stateBefore is the system_state that a kernel on its way out had before, as far as task 1 tells it: it is in kernel_init() until it
+// leaves for user space.
+func (s *Scene) stateBefore(e *Evidence) int {
+	at := *e
+	s.readTasks(&at) // what it notes is said where tasks are reported
+	chains := slices.Clone(e.Chains)
+	if len(at.Tasks) > 0 && at.Tasks[0].PID == 1 {
+		chains = append(chains, at.Tasks[0].Chain)
+	}
+	return stateByChains(chains)
+}
+
+func stateByChains(chains []Chain) int {
+	switch in := func(name string) bool { return slices.ContainsFunc(chains, func(c Chain) bool { return c.has(name) }) }; {
+	case in("kernel_init_freeable"):
+		return scheduling
+	case in("kernel_init"):
+		return freeing
+	}
+	return running
+}
+
 // initcall is the initcall that task 1 is in, for a machine on whose vCPUs other tasks run: initcalls run while system_state
 // is SYSTEM_SCHEDULING.
 func (s *Scene) initcall(e *Evidence) string {
-	const scheduling = 1
 	if e.Kernel.SystemState != scheduling || slices.ContainsFunc(e.Chains, func(c Chain) bool { return c.has("do_one_initcall") }) {
 		return ""
 	}
