@@ -105,6 +105,8 @@ type boot struct {
 	points  []watch.Point     // of the plan's observer
 	over    bool              // it has been told so
 	intLog  string            // QEMU's log of exceptions; empty: none
+	logThin bool              // it has only triple faults and resets any more
+	logCut  bool              // not even those
 	again   bool              // it is the second boot, see starved
 	note    string            // about an earlier boot, for the result
 	doubt   verdict.Result    // see doubtful

@@ -26,18 +26,26 @@ func (b *boot) exceptionLog() string {
 // maxExceptionLog bounds the log of a kernel that takes exceptions and does nothing else, in bytes.
 const maxExceptionLog = 8 << 20
 
-// endExceptionLog ends the log when a vCPU is seen in the kernel with interrupts on, because from then on every tick is in
-// it, with 22 lines; or when it grows too large.
+// endExceptionLog ends the log of exceptions when a vCPU is seen in the kernel with interrupts on, because from then on every tick
+// is in it, with 22 lines. What stays is cpu_reset, which costs nothing: by it a triple fault is told from a reset by a device for
+// as long as the guest runs. A log that grows too large is ended for good: a guest that resets its CPUs over and over fills it, too.
 func (b *boot) endExceptionLog(ctx context.Context, cpus []machine.CPUState) (ended bool) {
-	if b.intLog == "" {
+	if b.intLog == "" || b.logCut {
+		return true
+	}
+	if st, err := os.Stat(b.intLog); err == nil && st.Size() >= maxExceptionLog {
+		b.logCut = true
+		_, _ = b.machine.Monitor(ctx, "log none") // a QEMU that does not answer shows elsewhere
 		return true
 	}
 	on := slices.ContainsFunc(cpus, func(c machine.CPUState) bool { return c.InterruptsOn() && c.RIP >= guest.StartKernelMap })
-	if st, err := os.Stat(b.intLog); !on && (err != nil || st.Size() < maxExceptionLog) {
-		return false
+	if on && !b.logThin {
+		b.logThin = true
+		if _, err := b.machine.Monitor(ctx, "log cpu_reset"); err != nil {
+			b.logCut = true
+		}
 	}
-	_, _ = b.machine.Monitor(ctx, "log none") // a QEMU that does not answer shows elsewhere
-	return true
+	return false
 }
 
 // exceptionsKept is how many of the log's exceptions the autopsy sees.
@@ -51,7 +59,7 @@ func (b *boot) exceptionsPath() string {
 	return b.intLog
 }
 
-// exceptions reads the log; nil when there is none, or when it ended before the death.
+// exceptions reads the log; nil when there is none.
 func (b *boot) exceptions() *machine.ExceptionLog {
 	if b.intLog == "" {
 		return nil
@@ -65,5 +73,6 @@ func (b *boot) exceptions() *machine.ExceptionLog {
 	if err != nil {
 		return nil
 	}
+	log.Whole = !b.logCut
 	return &log
 }

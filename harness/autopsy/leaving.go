@@ -33,7 +33,7 @@ func askedFor(c *Chain, class verdict.Class, what string) *Finding {
 	return nil
 }
 
-// reset: the kernel asked for it by its reboot path.
+// reset: the kernel asked for it by its reboot path, or wrote to a device that resets the machine, which a watchdog is too.
 func reset(e *Evidence) *Finding {
 	if e.Stop.Kind != watch.Shutdown {
 		return nil
@@ -43,7 +43,17 @@ func reset(e *Evidence) *Finding {
 			return f
 		}
 	}
-	return nil
+	if e.Exceptions == nil || !e.Exceptions.Whole || e.Exceptions.TripleFault || e.Stop.Reason != "guest-reset" || len(e.Chains) == 0 {
+		return nil
+	}
+	// The instruction that did it is behind the vCPU by a few, which may be in the delay that the kernel gives the device.
+	c := &e.Chains[max(0, slices.IndexFunc(e.Chains, func(c Chain) bool { return !c.Halted }))]
+	f := &Finding{Class: verdict.Reset, CPU: c.CPU, Frame: first(c, waiting), What: "a device reset the machine",
+		Notes: []string{"QEMU logged no triple fault, and no vCPU is on the kernel's own way to a reset: it was a write to a port (0x64, 0xcf9), or a watchdog"}}
+	if f.Frame >= 0 {
+		f.What += ", at " + place(&c.Frames[f.Frame])
+	}
+	return f
 }
 
 // tripleFault: the machine was reset and no vCPU is on a reboot path: an exception could not be delivered. The vCPU that

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"kcatch/gdb/amd64"
+	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
 	"kcatch/harness/watch"
 )
@@ -141,6 +142,30 @@ func TestJudge(t *testing.T) {
 			}
 			if f.Class != tc.class || f.Hang != tc.hang || cause != tc.cause || f.CPU != tc.cpu {
 				t.Errorf("judged %s/%s, cause %q on vCPU %d (%s); want %s/%s, %q on %d", f.Class, f.Hang, cause, f.CPU, f.What, tc.class, tc.hang, tc.cause, tc.cpu)
+			}
+		})
+	}
+}
+
+// TestResetByDevice: only a log that would have a triple fault tells that there was none.
+func TestResetByDevice(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		log   *machine.ExceptionLog
+		class verdict.Class
+		cause string
+	}{
+		{"no log, as under KVM", nil, verdict.TripleFault, "__const_udelay"},
+		{"a log that was ended", &machine.ExceptionLog{}, verdict.TripleFault, "__const_udelay"},
+		{"a triple fault", &machine.ExceptionLog{Whole: true, TripleFault: true}, verdict.TripleFault, "__const_udelay"},
+		{"none", &machine.ExceptionLog{Whole: true}, verdict.Reset, "writer"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := &Evidence{Stop: watch.Stop{Kind: watch.Shutdown, Reason: "guest-reset"}, Exceptions: tc.log,
+				Chains: []Chain{halted(chainOf(0, "default_idle do_idle", false)), chainOf(1, "__const_udelay writer do_one_initcall", false)}}
+			f := Judge(e)
+			if f.Class != tc.class || f.CPU != 1 || e.Chains[1].Frames[f.Frame].Function != tc.cause {
+				t.Errorf("judged %s on vCPU %d, frame %d (%s); want %s in %s", f.Class, f.CPU, f.Frame, f.What, tc.class, tc.cause)
 			}
 		})
 	}

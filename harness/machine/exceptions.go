@@ -27,6 +27,8 @@ type ExceptionLog struct {
 	// TripleFault says that the log ends in one: the newest exceptions could not be delivered, and are what the guest did
 	// and what came of it.
 	TripleFault bool
+	// Whole says that a triple fault would be in it, whenever it came: who keeps the log knows.
+	Whole bool
 }
 
 // ReadExceptions reads a log of -d int (QEMU target/i386/tcg/seg_helper.c, do_interrupt_all; excp_helper.c,
