@@ -1,6 +1,8 @@
 package autopsy
 
 import (
+	"slices"
+
 	"time"
 
 	"kcatch/gdb/amd64"
@@ -125,6 +127,16 @@ func (c *Chain) index(from int, names ...string) int {
 			if c.Frames[i].Function == n {
 				return i
 			}
+		}
+	}
+	return -1
+}
+
+// outermost is the outermost frame whose function is one of names, or -1.
+func (c *Chain) outermost(names ...string) int {
+	for i := len(c.Frames) - 1; i >= 0; i-- {
+		if slices.Contains(names, c.Frames[i].Function) {
+			return i
 		}
 	}
 	return -1

@@ -57,7 +57,7 @@ func exception(e *Evidence) *Finding {
 		c := &e.Chains[i]
 		for t := len(c.Traps) - 1; t >= 0; t-- {
 			class := deadly(c, t)
-			if class == "" {
+			if class == "" || c.outermost("panic", "vpanic") > c.Traps[t].Index { // what a panic comes to is not the first death
 				continue
 			}
 			trap := &c.Traps[t]
@@ -91,11 +91,24 @@ func warned(c *Chain) *Finding {
 	return &Finding{Class: verdict.Warn, CPU: c.CPU, Frame: at, What: "WARN in " + place(&c.Frames[at])}
 }
 
+// refusedEntry reports whether the exception is that a function's very first instruction could not be fetched: it was called when its
+// memory was code no more (.init.text after the boot), and who called it is at fault.
+func refusedEntry(c *Chain, t *Trap) bool {
+	return t.Known && t.Vector == amd64.PageFault && t.CR2 == t.PC && t.Index+1 < len(c.Frames) && c.Frames[t.Index].Function != "" && c.Frames[t.Index].Offset == 0
+}
+
 // atTrap is the finding for the code that an exception interrupted.
 func atTrap(c *Chain, t *Trap, class verdict.Class) *Finding {
 	from := t.Index
 	if t.WildPC {
 		from++ // the frame of the wild pc itself is no code
+	}
+	refused := "" // a function that was jumped to
+	if !t.WildPC && refusedEntry(c, t) {
+		for refused = c.Frames[from].Function; c.Frames[from].Inline && from+2 < len(c.Frames); from++ {
+			refused = c.Frames[from+1].Function
+		}
+		from++
 	}
 	at := beyond(c, from, reporting)
 	f := &Finding{Class: class, CPU: c.CPU, Frame: at, Trap: t}
@@ -107,6 +120,8 @@ func atTrap(c *Chain, t *Trap, class verdict.Class) *Finding {
 	case at >= len(c.Frames):
 		f.Frame = -1
 		f.What = fmt.Sprintf("%s at 0x%x", name, t.PC)
+	case refused != "":
+		f.What = fmt.Sprintf("%s: jump to %s(), whose memory is no code now, from %s", name, refused, place(&c.Frames[at]))
 	case t.WildPC:
 		f.What = fmt.Sprintf("%s: jump to 0x%x, which is no code, from %s", name, t.PC, place(&c.Frames[at]))
 	default:
@@ -124,11 +139,13 @@ func reported(e *Evidence) *Finding {
 	return f
 }
 
-// firstReport is the finding for the first of the log's reports that is of one of the classes.
+// firstReport is the finding for the first of the log's reports that is of one of the classes. What comes after a panic is no
+// first death: its notifiers and consoles may die, too.
 func firstReport(e *Evidence, classes []verdict.Class) *Finding {
+	_, panicked := panicRecord(e)
 	for i := range e.Reports {
 		r := &e.Reports[i]
-		if !slices.Contains(classes, r.Class) {
+		if !slices.Contains(classes, r.Class) || r.Seq > panicked {
 			continue
 		}
 		f := &Finding{Class: r.Class, CPU: max(r.CPU, 0), Chain: &r.Chain, Frame: first(&r.Chain, reporting), What: r.Text,

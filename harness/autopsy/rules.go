@@ -2,6 +2,7 @@ package autopsy
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"kcatch/harness/verdict"
@@ -55,12 +56,9 @@ func Judge(e *Evidence) Finding {
 func panicked(e *Evidence) *Finding {
 	for i := range e.Chains {
 		c := &e.Chains[i]
-		at := c.index(0, "vpanic", "panic")
+		at := c.outermost("vpanic", "panic") // of a panic in a panic the first is the death
 		if at < 0 {
 			continue
-		}
-		if out := c.index(at, "panic"); out >= 0 {
-			at = out
 		}
 		frame := beyond(c, at, reporting)
 		what := panicText(e)
@@ -74,13 +72,19 @@ func panicked(e *Evidence) *Finding {
 
 // panicText is the kernel's own text, from the log in memory: "Kernel panic - not syncing: %s" (kernel/panic.c).
 func panicText(e *Evidence) string {
+	text, _ := panicRecord(e)
+	return text
+}
+
+// panicRecord is that text and the sequence number of its record, which is the largest there can be when there is none.
+func panicRecord(e *Evidence) (text string, seq uint64) {
 	for _, r := range e.Log { // the first: "---[ end Kernel panic" repeats it
 		if text, ok := strings.CutPrefix(r.Text, "Kernel panic - not syncing: "); ok && text != "" && r.Facility == 0 {
 			line, _, _ := strings.Cut(text, "\n")
-			return line
+			return line, r.Seq
 		}
 	}
-	return ""
+	return "", math.MaxUint64
 }
 
 // decompressing: the pc lies in the decompressor and the vCPU is halted with interrupts off: error() in

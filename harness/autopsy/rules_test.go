@@ -79,6 +79,12 @@ func TestJudge(t *testing.T) {
 			"", verdict.Panic, "", "__refcount_add", 0},
 		{"panic in a timer interrupt's shadow", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "tick asm_sysvec_apic_timer_interrupt !delay_tsc panic mount_root kernel_init", false))},
 			"Kernel panic - not syncing: VFS: no root\n---[ end Kernel panic - not syncing: VFS: no root ]---", verdict.Panic, "", "mount_root", 0},
+		{"a panic whose notifier dies", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "delay_tsc panic oops_end page_fault_oops asm_exc_page_fault !notifier atomic_notifier_call_chain panic culprit do_one_initcall", false))},
+			"Kernel panic - not syncing: first\nBUG: kernel NULL pointer dereference, address: 0\nOops: 0002 [#1] SMP\nRIP: 0010:notifier+0x10/0x20", verdict.Panic, "", "culprit", 0},
+		{"the same, stopped at its first death", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "panic culprit do_one_initcall", false))},
+			"Kernel panic - not syncing: first\nBUG: kernel NULL pointer dereference, address: 0\nOops: 0002 [#1] SMP\nRIP: 0010:notifier+0x10/0x20", verdict.Panic, "", "culprit", 0},
+		{"an oops in the log and the panic that follows", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "panic do_exit f", false))},
+			"BUG: kernel NULL pointer dereference, address: 0\nOops: 0002 [#1] SMP\nRIP: 0010:worker+0x10/0x20\nKernel panic - not syncing: Attempted to kill init!", verdict.Oops, "", "worker", 0},
 		{"double fault", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "panic die exc_double_fault asm_exc_double_fault !recurse recurse f", false))},
 			"", verdict.DoubleFault, "", "recurse", 0},
 		{"an oops in a softirq", watch.Stop{Kind: watch.Dead}, []Chain{chainOf(0, "oops_begin page_fault_oops exc_page_fault asm_exc_page_fault !culprit call_timer_fn asm_sysvec_apic_timer_interrupt ~delay_tsc f do_one_initcall", false)},
@@ -144,6 +150,28 @@ func TestJudge(t *testing.T) {
 				t.Errorf("judged %s/%s, cause %q on vCPU %d (%s); want %s/%s, %q on %d", f.Class, f.Hang, cause, f.CPU, f.What, tc.class, tc.hang, tc.cause, tc.cpu)
 			}
 		})
+	}
+}
+
+// TestRefusedEntry: who called a function that is no code any more is at fault, not the function; a #PF in the midst of one is its own.
+func TestRefusedEntry(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		offset uint64
+		cr2    uint64
+		cause  string
+	}{
+		{"its first instruction could not be fetched", 0, 0x1000, "caller"},
+		{"another could not", 16, 0x1000, "gone"},
+		{"its first instruction reads what is not there", 0, 0x30, "gone"},
+	} {
+		c := chainOf(0, "oops_begin page_fault_oops exc_page_fault asm_exc_page_fault !gone caller do_syscall_64", false)
+		c.Frames[4].Offset = tc.offset
+		c.Traps[0].Vector, c.Traps[0].PC, c.Traps[0].CR2 = amd64.PageFault, 0x1000, tc.cr2
+		f := Judge(&Evidence{Stop: watch.Stop{Kind: watch.Dead}, Chains: []Chain{c}})
+		if got := c.Frames[f.Frame].Function; f.Class != verdict.Oops || got != tc.cause {
+			t.Errorf("%s: %s in %s (%s), want %s", tc.name, f.Class, got, f.What, tc.cause)
+		}
 	}
 }
 
