@@ -32,13 +32,13 @@ func reached(w *watch, now time.Time) (Stop, bool) {
 	return Stop{Kind: Reached}, w.reached
 }
 
-// initReached: our init printed its marker, or, with another init, the kernel said that it runs init, and a vCPU was in
-// ring 3 since, or nothing bad has come for a while.
+// initReached: our init printed its marker, or, with another init, the kernel said that it runs init, and it did not die of
+// that within a while, which is shorter when a vCPU was seen in ring 3.
 func (w *watch) initReached(now time.Time) bool {
 	if w.in.Marker != "" {
 		return w.marker
 	}
-	return !w.initAt.IsZero() && w.panicAt.IsZero() && w.panicHit.IsZero() && (w.user || now.Sub(w.initAt) > initGrace)
+	return !w.initAt.IsZero() && w.panicAt.IsZero() && w.panicHit.IsZero() && (!w.userAt.IsZero() && now.Sub(w.userAt) >= userGrace || now.Sub(w.initAt) > initGrace)
 }
 
 // shutDown: QEMU froze the machine because the guest reset, powered off or reported a panic. After our init has said

@@ -162,7 +162,8 @@ func TestJudges(t *testing.T) {
 		{"a workload that says nothing any more", base(func(w *watch) {
 			w.marker, w.in.Linger, w.in.Talks, w.in.Machine, w.since.at = true, true, true, still{cpu: quietLimit}, since(quietLimit)
 		}), Stuck},
-		{"another init, in ring 3", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.user = now, true }), Reached},
+		{"another init, in ring 3", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.userAt = since(userGrace), since(userGrace) }), Reached},
+		{"another init, that may be killed by its first instructions", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.userAt = now, now }), 0},
 		{"another init, just begun", base(func(w *watch) { w.in.Marker = ""; w.initAt = now }), 0},
 		{"another init, at work for a while", base(func(w *watch) { w.in.Marker = ""; w.initAt = since(2 * initGrace) }), Reached},
 		{"another init that could not be run", base(func(w *watch) { w.in.Marker = ""; w.initAt, w.panicAt = since(2*initGrace), now }), 0},

@@ -137,6 +137,8 @@ const (
 	panicGrace = 300 * time.Millisecond
 	mutePanic  = 2 * time.Second // for a panic whose text does not come (no CONFIG_PRINTK)
 	initGrace  = 2 * time.Second // without a marker: init that is run and does not panic by then has started
+	// userGrace is the same of an init that was seen in ring 3: one that is killed by its first instructions is no living one.
+	userGrace = 500 * time.Millisecond
 	// quietLimit: no progress for this long is a hang. It is longer than a pause of 30 s and shorter than a minute.
 	quietLimit = 48 * time.Second
 )
@@ -227,7 +229,7 @@ type watch struct {
 	panicAt  time.Time // when the panic's text was first seen
 	panicHit time.Time // when panic() was entered
 	initAt   time.Time // when the kernel said that it runs init; watched for without a marker only
-	user     bool      // a vCPU was seen in ring 3 after that
+	userAt   time.Time // when a vCPU was first seen in ring 3 after that
 	event    *machine.Event
 	frozen   rsp.Stop // the last stop that is no breakpoint's, while the machine stands at it
 	frozenAt time.Time
@@ -341,7 +343,9 @@ func (w *watch) look(ctx context.Context) error {
 	w.markSample(cpus)
 	w.cpus, w.polledAt = cpus, time.Now()
 	for _, c := range cpus {
-		w.user = w.user || !w.initAt.IsZero() && c.CPL == 3
+		if w.userAt.IsZero() && !w.initAt.IsZero() && c.CPL == 3 {
+			w.userAt = w.polledAt
+		}
 	}
 	if w.in.Early != nil && w.in.Early(ctx, cpus) {
 		w.in.Early = nil
