@@ -76,20 +76,29 @@ func stateByChains(chains []Chain) int {
 	return running
 }
 
-// initcall is the initcall that task 1 is in, for a machine on whose vCPUs other tasks run: initcalls run while system_state
-// is SYSTEM_SCHEDULING.
+// initcall is the initcall that task 1 is in, for a death that is not in its own chain: it is on another vCPU, or waits. Initcalls run
+// while system_state is SYSTEM_SCHEDULING.
 func (s *Scene) initcall(e *Evidence) string {
-	if e.Kernel.SystemState != scheduling || slices.ContainsFunc(e.Chains, func(c Chain) bool { return c.has("do_one_initcall") }) {
+	if e.Kernel.SystemState != scheduling {
 		return ""
+	}
+	if name := initcallOf(e.Chains); name != "" {
+		return name
 	}
 	at := *e
 	s.readTasks(&at) // what it notes is said where tasks are reported
 	if len(at.Tasks) == 0 || at.Tasks[0].PID != 1 {
 		return ""
 	}
-	c := &at.Tasks[0].Chain
-	if i := c.index(0, "do_one_initcall"); i >= 0 {
-		return caller(c, i)
+	return initcallOf([]Chain{at.Tasks[0].Chain})
+}
+
+// initcallOf is the initcall that one of the chains is in.
+func initcallOf(chains []Chain) string {
+	for i := range chains {
+		if at := chains[i].index(0, "do_one_initcall"); at >= 0 {
+			return caller(&chains[i], at)
+		}
 	}
 	return ""
 }
