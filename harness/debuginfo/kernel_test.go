@@ -147,8 +147,8 @@ var place = regexp.MustCompile(`\((\S+:\S+)\)`)
 
 var source = regexp.MustCompile(`^(?:.*?/)?((?:arch|block|crypto|drivers|fs|include|init|io_uring|ipc|kernel|lib|mm|net|security|usr|virt|sound)/\S+:\d+)`)
 
-// addr2line is the oracle: the lines at each address, innermost first, with names relative to the tree.
-func addr2line(t *testing.T, path string, addrs []uint64) [][]string {
+// addr2line is the oracle: the lines at each address, innermost first, with names relative to the tree. more are further arguments.
+func addr2line(t *testing.T, path string, addrs []uint64, more ...string) [][]string {
 	t.Helper()
 	_, err := exec.LookPath("addr2line")
 	fixtures.Need(t, err == nil, "addr2line", "apt-get install binutils")
@@ -156,7 +156,7 @@ func addr2line(t *testing.T, path string, addrs []uint64) [][]string {
 	for _, a := range addrs {
 		fmt.Fprintf(&in, "0x%x\n", a)
 	}
-	cmd := exec.Command("addr2line", "-ai", "-e", path)
+	cmd := exec.Command("addr2line", append([]string{"-ai", "-e", path}, more...)...)
 	cmd.Stdin = strings.NewReader(in.String())
 	out, err := cmd.Output()
 	if err != nil {
