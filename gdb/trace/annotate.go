@@ -35,7 +35,7 @@ func annotate(dst, line []byte, places []Place, answers []Answer) []byte {
 		inlined := answers[i].Frames[:min(len(answers[i].Frames)-1, maxInlined)]
 		for _, f := range inlined {
 			dst = append(dst, bytes.TrimLeft(text[:min(begin, p.Start)], "\r")...)
-			dst = appendIndent(dst, p, begin)
+			dst = appendIndent(dst, p, text[min(begin, p.Start):p.Start])
 			dst = appendName(dst, f.Function)
 			dst = append(dst, " ("...)
 			dst = appendPlace(dst, f)
@@ -99,9 +99,9 @@ func done(rest []byte) bool {
 	return end > 0 && bytes.IndexByte(rest[:end], ':') > 0
 }
 
-// appendIndent puts an inlined function's name under the place's: blanks for the text before that, and its "? ".
-func appendIndent(dst []byte, p Place, begin int) []byte {
-	n := min(max(p.Start-begin, 0), widestBlank)
+// appendIndent puts an inlined function's name under the place's: blanks for the message before that, and its "? ".
+func appendIndent(dst []byte, p Place, before []byte) []byte {
+	n := min(len(uncoloured(before)), widestBlank)
 	if p.Guess && n >= 2 {
 		n -= 2
 	}

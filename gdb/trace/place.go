@@ -65,6 +65,7 @@ func symbols(line []byte, dst []Place) []Place {
 		for start > from && symbolByte(line[start-1]) && i-start <= maxSymbol {
 			start--
 		}
+		start = behindColour(line, start, i)
 		from = i + len(plus)
 		offset, end, ok := hex(line, from)
 		if !ok || start == i || i-start > maxSymbol || digit(line[start]) || !bytes.HasPrefix(line[end:], []byte("/0x")) {
@@ -84,9 +85,25 @@ func symbols(line []byte, dst []Place) []Place {
 	return dst
 }
 
+// behindColour moves the start of a name behind a colour before it, whose end looks like the name's: "\x1b[1;31mvfs_read".
+func behindColour(line []byte, start, end int) int {
+	const longest = 16
+	if start == end || !digit(line[start]) {
+		return start
+	}
+	for i := start - 1; i > 0 && start-i < longest && (digit(line[i]) || line[i] == ';' || line[i] == '['); i-- {
+		if line[i] == '[' && line[i-1] == 0x1b {
+			if n := escape(line[i-1 : end]); n > 0 {
+				return i - 1 + n
+			}
+		}
+	}
+	return start
+}
+
 // around reads what stands before a place: its address, "? ", and what the line says of it.
 func (p *Place) around(line []byte, begin int) {
-	before := line[max(min(begin, p.Start), p.Start-maxBefore):p.Start]
+	before := uncoloured(line[max(min(begin, p.Start), p.Start-maxBefore):p.Start])
 	if b, ok := bytes.CutSuffix(before, []byte("? ")); ok {
 		before, p.Guess = b, true
 	}
@@ -115,10 +132,19 @@ func (p *Place) around(line []byte, begin int) {
 }
 
 // exact reports whether a place is where the CPU is, by what stands before it in the message: "RIP: 0010:", "IP: ",
-// "IP 10:" (an early exception), "WARNING: CPU: 0 PID: 1 at mm/x.c:12 " (the address of the instruction that traps).
+// "IP 10:" (an early exception), "rIP: 0xffffffff8107d4e6 (" (an MSR that is not there), "skipped: idling at " (a CPU that needs no
+// backtrace), and the address of the instruction that traps in a WARNING.
 func exact(before []byte) bool {
-	if bytes.Contains(before, []byte("WARNING: ")) && bytes.Contains(before, []byte(" at ")) {
+	if warning(before) || bytes.HasSuffix(before, []byte("idling at ")) {
 		return true
+	}
+	if open, ok := bytes.CutSuffix(before, []byte(" (")); ok {
+		i := bytes.LastIndex(open, []byte("rIP: 0x"))
+		if i < 0 {
+			return false
+		}
+		_, end, ok := hex(open, i+len("rIP: 0x"))
+		return ok && end == len(open)
 	}
 	i := bytes.LastIndex(before, []byte("IP"))
 	if i < 0 {
@@ -137,6 +163,34 @@ func exact(before []byte) bool {
 	}
 	_, end, ok := hex(segment, 0)
 	return ok && end == len(segment)
+}
+
+// warning reports whether a place is that of a WARNING, behind whose " at " stand a file and a line, or, in later kernels, before it:
+//
+//	WARNING: CPU: 0 PID: 1 at mm/x.c:12 f+0x1/0x2
+//	WARNING: mm/x.c:12 at f+0x1/0x2, CPU#0: init/1
+//
+// "WARNING: can't access registers at f+0x1/0x2" of the unwinder is of a return address (%pB).
+func warning(before []byte) bool {
+	i := bytes.Index(before, []byte("WARNING: "))
+	if i < 0 {
+		return false
+	}
+	said := before[i+len("WARNING: "):]
+	at := bytes.LastIndex(said, []byte(" at "))
+	if at < 0 {
+		return false
+	}
+	return lineNumber(said[:at]) || lineNumber(bytes.TrimRight(said[at+len(" at "):], " "))
+}
+
+// lineNumber reports whether text ends in ":12".
+func lineNumber(text []byte) bool {
+	n := len(text)
+	for n > 0 && digit(text[n-1]) {
+		n--
+	}
+	return n > 0 && n < len(text) && text[n-1] == ':' && !bytes.HasSuffix(text[:n], []byte("PID:"))
 }
 
 // module reads " [nf_tables]" or " [nf_tables 0123...]" behind a symbol.
@@ -175,7 +229,7 @@ func addresses(line []byte, dst []Place, first int) []Place {
 		i += from
 		addr, end, ok := hex(line, i)
 		from = max(end, i+1)
-		if !ok || end-i != 16 || addr < lowest || i > 0 && symbolByte(line[i-1]) && line[i-1] != 'x' || end < len(line) && symbolByte(line[end]) || claimed(dst[first:], addr, i, end) {
+		if !ok || end-i != 16 || addr < lowest || i > 0 && symbolByte(line[i-1]) && line[i-1] != 'x' || end < len(line) && symbolByte(line[end]) || claimed(dst[first:], addr, line, end) {
 			continue
 		}
 		p := Place{Start: i, End: end, Addr: addr}
@@ -217,13 +271,17 @@ func twice(rest, digits []byte) bool {
 
 // claimed reports whether an address, which ends before end, belongs to a symbol that follows it: by its form, or because it was
 // added to it when the text came through here before. That one then has its address.
-func claimed(places []Place, addr uint64, at, end int) bool {
+func claimed(places []Place, addr uint64, line []byte, end int) bool {
 	for i := range places {
-		switch p := &places[i]; {
-		case p.Symbol == "" || at >= p.Start:
-		case p.Addr == addr:
+		p := &places[i]
+		if p.Symbol == "" || end > p.Start {
+			continue
+		}
+		if p.Addr == addr {
 			return true
-		case p.Start == end+1:
+		}
+		switch string(line[end:p.Start]) {
+		case " ", " (", ">] (": // "rIP: 0xffffffff8107d4e6 (f+0x1/0x2)"
 			p.Addr = addr
 			return true
 		}

@@ -32,6 +32,16 @@ func TestFind(t *testing.T) {
 		{" _RNvCs1_4rust4main+0x1/0x2", "return:_RNvCs1_4rust4main+0x1/0x2^"},
 		// Where a CPU is.
 		{"[    1.2] RIP: 0010:f+0x1/0x2", "exact:f+0x1/0x2"},
+		{"[    1.2] \x1b[33mRIP: \x1b[0m\x1b[1m0010:f+0x1/0x2\x1b[0m", "exact:f+0x1/0x2"}, // dmesg --color
+		{"\x1b[32m[    1.2] \x1b[0m\x1b[1m ? f+0x1/0x2\x1b[0m", "return:f+0x1/0x2?^"},
+		{"x: \x1b[0m\x1b[1;31mf+0x1/0x2", "return:f+0x1/0x2"},
+		{"NMI backtrace for cpu 0 skipped: idling at f+0x1/0x2", "exact:f+0x1/0x2"},
+		{"MSR access error: RDMSR from 0x123 at rIP: 0xffffffff8107d4e6 (f+0x1/0x2)", "exact:f+0x1/0x2@ffffffff8107d4e6"},
+		{"rIP: 0xffffffff8107d4e6 and (f+0x1/0x2)", "exact:0xffffffff8107d4e6@ffffffff8107d4e6 return:f+0x1/0x2"},
+		{"WARNING: mm/x.c:12 at f+0x1/0x2, CPU#0: init/1", "exact:f+0x1/0x2"},
+		{"WARNING: can't access registers at f+0x1/0x2", "return:f+0x1/0x2"}, // %pB
+		{"WARNING: CPU: 0 PID:1 at f+0x1/0x2", "return:f+0x1/0x2"},
+		{"[   12.345678] host kernel:  0xffffffff8107d4e6", "return:0xffffffff8107d4e6^@ffffffff8107d4e6"},
 		{"[    1.2] RIP: 0010:f+0x1/0x2 [x]\r", "exact:f+0x1/0x2[x]"},
 		{"RIP: 0010:0xffffffff8107d4e6", "exact:0xffffffff8107d4e6@ffffffff8107d4e6"},
 		{"RIP: 0010:[<ffffffff8107d4e6>]  [<ffffffff8107d4e6>] f+0x1/0x2", "exact:f+0x1/0x2@ffffffff8107d4e6"},
@@ -157,6 +167,8 @@ func TestMessage(t *testing.T) {
 	for _, prefix := range []string{
 		"", "[    1.234567]", "[12345.234567]", "<4>[    1.234567]", "[    1.234567][    T1]", "[    1.234567][ C0]", "[    T1]", "\r[    1.234567]",
 		"kern  :warn  : [    1.234567]", "kern  :err   : [Thu Jan  1 00:00:01 2026]", "[Thu Jan  1 00:00:01 2026]",
+		"[    1.234567@0]", "[    1.234567,0]", "[  +0.000123]", "[Jan 1 00:00]", "[Jan11 00:00]", "[    1.234567 <    0.000123>]", "2026-01-01T00:00:01,123456+00:00",
+		"[    1.234567] host kernel:", "<3>Jan  1 00:00:01 kernel: [    1.234567]",
 		"Jan  1 00:00:01 host kernel: [    1.234567]", "2026-01-01T00:00:01.000000+00:00 host kernel: [    1.234567]",
 	} {
 		for _, blank := range []string{"", " "} {
@@ -173,7 +185,11 @@ func TestMessage(t *testing.T) {
 			}
 		}
 	}
-	for _, line := range []string{"[<ffffffff8107d4e6>] ? f+0x1/0x2", "[#1] SMP", "[ERROR] x", "<TASK>", "a: b: c", "[", "[]", "<", "Code: 1 2; 3"} {
+	const coloured = "\x1b[32m[    1.234567] \x1b[0m" // dmesg --color: the blank is within
+	if got := message([]byte(coloured + "\x1b[1m" + text)); got != len(coloured) {
+		t.Errorf("a coloured time: the message is at %d", got)
+	}
+	for _, line := range []string{"[<ffffffff8107d4e6>] ? f+0x1/0x2", "[#1] SMP", "[ERROR] x", "<TASK>", "a: b: c", "[", "[]", "<", "Code: 1 2; 3", "[+x]", "[Jan]", "2026-01-01 x", "\x1b[1mx", "\x1b[1"} {
 		if got := message([]byte(line)); got != 0 {
 			t.Errorf("%q: the message is %q", line, line[got:])
 		}

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the goldens in testdata/console of the kernels that are here")
 
-// consoles are real boots; testdata/README.md says how each was made. buildID is of the vmlinux that was booted. A fixture that was
+// consoles are real boots, but for one; testdata/README.md says how each was made. buildID is of the vmlinux that was booted. A fixture that was
 // built again by another compiler is another kernel, whose functions have other sizes; its log still has its golden.
 var consoles = []struct {
 	name, fixture, buildID string
@@ -24,6 +24,7 @@ var consoles = []struct {
 	{"early-gp-6.1", fixtures.Faults61, "6fa5368c85e4639d6293a8e851a22b733479d1ce", 6, 0},
 	{"early-kaslr-6.1", fixtures.Seed61, "1374c1165d43762c922649eb656b903823720a1b", 7, 0},
 	{"early-nokaslr-6.12", fixtures.Seed612, "2bcec989805aed7e64c613ff4f70df59a226de4f", 9, 0},
+	{"forms-6.1", fixtures.Seed61, "1374c1165d43762c922649eb656b903823720a1b", 42, 0},
 	{"initcalls-6.1", fixtures.Good61, "41c4bbffce6dba1fad7f2ef9c07158b03c426555", 55, 0},
 	{"kasan-6.1", "", "5c7fc46cd5085d1c60ba15aa6ae149d81e580909", 26, 2},
 	{"lockdep-6.1", "", "5c7fc46cd5085d1c60ba15aa6ae149d81e580909", 31, 3},
