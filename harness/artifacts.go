@@ -50,7 +50,7 @@ func (b *boot) openArtifacts() error {
 		return err
 	}
 	b.artifacts = artifacts{dir: dir, release: release}
-	for _, name := range []string{"console.log", "dmesg.log", "qemu.sh", "report.txt", "result.json", coreName, exceptionsName} {
+	for _, name := range []string{"console.log", "dmesg.log", "qemu.sh", "report.txt", "result.json", coreName, exceptionsName, recordingName} {
 		_ = os.Remove(b.artifacts.path(name)) // an earlier boot's; what cannot be removed cannot be written either
 	}
 	return nil

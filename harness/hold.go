@@ -15,6 +15,9 @@ import (
 type Hold struct {
 	// Core says that a core is wanted of a boot that is not bad, too.
 	Core bool
+	// Reverse says that the machine is to be one that goes backward: the boot is recorded (TCG, one vCPU), and what is handed over plays
+	// it again.
+	Reverse bool
 	// Over is called once, after the artifacts are written. QEMU ends when it returns; its error is the boot's.
 	Over func(ctx context.Context, h Held) error
 }
@@ -22,7 +25,7 @@ type Hold struct {
 // Held is a machine that stands, and nobody at its GDB stub.
 type Held struct {
 	Result *verdict.Result
-	// Socket is QEMU's GDB stub, a Unix socket that takes one debugger at a time. No breakpoint is set.
+	// Socket is QEMU's GDB stub, or what stands before it, see Hold.Reverse; a Unix socket that takes one debugger at a time. No breakpoint is set.
 	Socket string
 	// Vmlinux is empty when there is none. Slide is what its addresses are off by, when Placed says that the kernel was found.
 	Vmlinux string
@@ -75,6 +78,9 @@ func (b *boot) handOver(ctx context.Context, r *verdict.Result, scene *autopsy.S
 	h := Held{Result: r, Socket: b.machine.GDBPath(), Vmlinux: b.plan.Vmlinux, Core: r.Artifacts.VMCore, Dir: b.artifacts.dir, Exited: b.machine.Exited()}
 	if b.place != nil {
 		h.Slide, h.Placed = b.place.Slide, true
+	}
+	if b.plan.Hold.Reverse {
+		return b.handOverReverse(ctx, h)
 	}
 	return b.plan.Hold.Over(ctx, h)
 }

@@ -42,6 +42,7 @@ func (b *boot) spec() machine.Spec {
 	if b.exact != nil {
 		spec.Icount = b.exact.icount
 	}
+	spec.Recording = b.recording()
 	return spec
 }
 
@@ -62,6 +63,9 @@ func (b *boot) startMachine(ctx context.Context) error {
 		b.progress.say(choice.Reason)
 	}
 	b.accel = choice.Accel
+	if err := b.canReverse(ctx); err != nil {
+		return err
+	}
 	b.progress.stage("boot", b.machineNote())
 	spec := b.spec()
 	spec.IntLog = b.exceptionLog()
@@ -136,6 +140,7 @@ func (b *boot) rerunScript() string {
 	if filepath.Dir(spec.Initrd) == b.artifacts.dir {
 		spec.Initrd = filepath.Base(spec.Initrd) // the script may be moved with its directory
 	}
+	spec.Recording = nil // another run is not that one
 	append := spec.Append
 	spec.Append = ""
 	return fmt.Sprintf(`#!/bin/sh

@@ -29,6 +29,10 @@ terminal, and with --gdb; what follows -- are its arguments. --drgn and --crash 
 TUI; x runs gdb on the machine. "kcatch debug --tui RESULT" boots nothing: it shows what --json wrote (FILE.json), or the
 directory of a boot's artifacts, with the source of the vmlinux that it names, or of --vmlinux.
 
+With --reverse the boot is recorded, and what is handed over plays it again: gdb goes backward, too, with reverse-stepi, reverse-step
+and reverse-continue to a breakpoint or to the write before a watchpoint. It takes TCG and one vCPU. Each way back is a replay from
+power-on: about as long as the boot took.
+
 Without any of them the machine stands until a debugger kills it, or Ctrl-C. Leaving, in whatever way, ends QEMU.
 
 TREE and the other flags are those of "kcatch boot".
@@ -40,6 +44,7 @@ const debugExample = `  kcatch debug --patch pgflags-refcount                   
   kcatch debug ~/linux --break mm/page_alloc.c:6958
   kcatch debug --vmlinux vmlinux --gdb -- -batch -ex kcatch-bt       for a script
   kcatch debug --kernel bzImage --vmlinux vmlinux --drgn
+  kcatch debug --patch pgflags-refcount --reverse
   kcatch debug --tui --patch pgflags-refcount
   kcatch debug --tui death.json                                      what kcatch boot --json death.json saw`
 
@@ -47,6 +52,7 @@ const debugExample = `  kcatch debug --patch pgflags-refcount                   
 type debugFlags struct {
 	breaks           []string
 	gdb, drgn, crash bool
+	reverse          bool
 	tui              bool
 }
 
@@ -65,6 +71,7 @@ func debugCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	fs.BoolVar(&flags.gdb, "gdb", false, "start gdb on the machine (the default on a terminal)")
 	fs.BoolVar(&flags.drgn, "drgn", false, "start drgn on the core of the stop")
 	fs.BoolVar(&flags.crash, "crash", false, "start crash on the core of the stop")
+	fs.BoolVar(&flags.reverse, "reverse", false, "record the boot, and hand over a machine that goes backward, too")
 	fs.BoolVar(&flags.tui, "tui", false, "show the stop, or a result that was saved, on the terminal as gdb's TUI does")
 	completeBoot(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -93,7 +100,7 @@ func debugCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 
 // options checks the verb's own flags. more are the program's arguments.
 func (f debugFlags) options(cfg config.Boot, more []string, stdout io.Writer, talk *talk) (debug.Options, error) {
-	o := debug.Options{Args: more, Streams: debug.Streams{In: os.Stdin, Out: stdout, Err: os.Stderr}, Lend: talk.lend,
+	o := debug.Options{Args: more, Reverse: f.reverse, Streams: debug.Streams{In: os.Stdin, Out: stdout, Err: os.Stderr}, Lend: talk.lend,
 		Say: func(line string) { talk.print("kcatch: " + line) }}
 	asked := 0
 	for _, p := range []struct {
@@ -114,6 +121,9 @@ func (f debugFlags) options(cfg config.Boot, more []string, stdout io.Writer, ta
 		return o, blame.New(blame.Usage, "--who-wrote: debug does not ask it", "kcatch boot --who-wrote does")
 	case cfg.Expect != "" || cfg.Only != "":
 		return o, blame.New(blame.Usage, "--expect and --only turn a verdict's exit code, and debug has none", "kcatch boot takes them")
+	}
+	if f.reverse && (f.drgn || f.crash) {
+		return o, blame.New(blame.Usage, "--reverse: drgn and crash read a core, which goes nowhere", "--gdb goes backward")
 	}
 	if f.tui {
 		o.View = func(ctx context.Context, h harness.Held, gdb func(context.Context) (bool, error)) error {

@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Breaks  []survey.Break // stop at the first of them, too; empty: at a death or at the plan's Until only
 	Program Program
+	Reverse bool     // the machine goes backward, too
 	Args    []string // more of the program's arguments
 	Streams Streams
 	// View has the machine in the place of a program, and can run gdb on it; stands says whether the machine is there after that. May be nil.
@@ -51,7 +52,16 @@ func New(plan harness.Plan, o Options) (*Session, error) {
 		s.stops = &stops{breaks: o.Breaks}
 		s.plan.Observer = s.stops
 	}
-	s.plan.Hold = &harness.Hold{Core: o.Program == Drgn || o.Program == Crash, Over: s.over}
+	if o.Reverse {
+		switch {
+		case plan.CPUs > 1:
+			return nil, blame.New(blame.Usage, "--reverse: a recording has one vCPU", "--smp 1")
+		case plan.Accel == "kvm":
+			return nil, blame.New(blame.Usage, "--accel kvm: only TCG records", "leave it out: --reverse takes TCG")
+		}
+		s.plan.Accel = "tcg"
+	}
+	s.plan.Hold = &harness.Hold{Reverse: o.Reverse, Core: o.Program == Drgn || o.Program == Crash, Over: s.over}
 	return s, o.Program.Check()
 }
 

@@ -49,6 +49,9 @@ func (b *argv) hardware(s Spec, shared bool) {
 	}
 	b.add("-m", size, "-accel", string(s.Accel), "-cpu", s.CPUModel, "-smp", strconv.Itoa(s.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none", "-net", "none")
+	if s.Recording != nil {
+		s.Icount = s.Recording.icount()
+	}
 	if s.Icount != "" {
 		// The date is the guest's too, or each run would have its own; and so is the seed for its random numbers that QEMU 7.2
 		// puts behind the kernel (hw/i386/x86.c, x86_load_linux: SETUP_RNG_SEED), which -seed makes the same.

@@ -51,6 +51,9 @@ func (m *Machine) GDBConn() net.Conn { return m.gdb }
 // time.
 func (m *Machine) GDBPath() string { return m.dir.path + "/g" }
 
+// DebuggerPath is free for a Unix socket of who stands between a debugger and the stub. It goes with the run directory, at Close.
+func (m *Machine) DebuggerPath() string { return m.dir.path + "/d" }
+
 // RAMPath is the file that is the guest's RAM, valid in this process until Close; a mapping of it outlives that. Map it
 // read-only. Where guest-physical memory lies in it is QEMU's layout for the machine type.
 func (m *Machine) RAMPath() string { return "/proc/self/fd/" + strconv.Itoa(int(m.ram.Fd())) }

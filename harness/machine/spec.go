@@ -32,6 +32,8 @@ type Spec struct {
 	// Icount is QEMU's -icount ("shift=auto"): instructions are the clock, and equal runs are equal to the bit. It
 	// also fixes the guest's date. TCG only.
 	Icount string
+	// Recording records the run, or plays it again; nil: neither. It is an Icount of its own. TCG, one vCPU.
+	Recording *Recording
 	// IntLog is a file for QEMU's log of exceptions and resets (-d int,cpu_reset); empty: none. It slows a guest that
 	// takes many.
 	IntLog string
@@ -116,8 +118,10 @@ func (s Spec) Validate() error {
 		return refuse("%d CPUs: want 1 to 255", s.CPUs)
 	case s.Accel != TCG && s.Accel != KVM:
 		return refuse("accelerator %q: want tcg or kvm", string(s.Accel))
-	case s.Icount != "" && s.Accel != TCG:
+	case (s.Icount != "" || s.Recording != nil) && s.Accel != TCG:
 		return refuse("icount needs the accelerator tcg, not %s", s.Accel)
+	case s.Recording != nil && s.CPUs > 1:
+		return refuse("a recording has one vCPU, not %d", s.CPUs)
 	case s.Kernel == "" && s.Initrd != "":
 		return refuse("an initrd without a kernel")
 	case s.Kernel == "" && s.Append != "":
@@ -125,7 +129,11 @@ func (s Spec) Validate() error {
 	case strings.HasPrefix(s.Machine, ",") || strings.HasPrefix(s.Machine, "-"):
 		return refuse("machine %q: no name", s.Machine)
 	}
-	for _, v := range append([]string{s.QEMU, s.Machine, s.CPUModel, s.Kernel, s.Initrd, s.Append, s.Icount, s.IntLog, s.Dir}, s.Extra...) {
+	var log string
+	if s.Recording != nil {
+		log = s.Recording.Log
+	}
+	for _, v := range append([]string{log, s.QEMU, s.Machine, s.CPUModel, s.Kernel, s.Initrd, s.Append, s.Icount, s.IntLog, s.Dir}, s.Extra...) {
 		if strings.ContainsRune(v, 0) {
 			return refuse("%q: a NUL byte in an argument", v)
 		}
