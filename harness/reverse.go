@@ -24,8 +24,8 @@ func (b *boot) recording() *machine.Recording {
 }
 
 // recordingRoom is what must be free for a recording, in bytes: QEMU goes on without a word when its log cannot be written. A minute
-// of a booted kernel takes 60 MB.
-const recordingRoom = 256 << 20
+// of a booted kernel takes some MB.
+const recordingRoom = 64 << 20
 
 // canReverse refuses a QEMU that does not record, and a disk that has no room for it, before the boot.
 func (b *boot) canReverse(ctx context.Context) error {
@@ -40,7 +40,7 @@ func (b *boot) canReverse(ctx context.Context) error {
 		return err
 	}
 	if trouble != "" {
-		return noReverse(errors.New(trouble), "")
+		return noReverse("this QEMU cannot", errors.New(trouble), "")
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func (b *boot) handOverReverse(ctx context.Context, h Held) error {
 	b.progress.stage("replay", "up to the stop")
 	end, cpus, err := b.endRecording(ctx)
 	if err != nil {
-		return noReverse(err, "")
+		return noReverse("the recording does not end", err, "")
 	}
 	spec := b.spec()
 	spec.Recording.Play = true
@@ -77,7 +77,7 @@ func (b *boot) handOverReverse(ctx context.Context, h Held) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		return noReverse(err, spec.Recording.Log)
+		return noReverse("the recording does not play", err, spec.Recording.Log)
 	}
 	defer s.Close()
 	replayed, err := first.CPUs(ctx)
@@ -85,7 +85,7 @@ func (b *boot) handOverReverse(ctx context.Context, h Held) error {
 		err = sameStop(cpus, replayed)
 	}
 	if err != nil {
-		return noReverse(err, spec.Recording.Log)
+		return noReverse("the recording does not play", err, spec.Recording.Log)
 	}
 	l, err := net.Listen("unix", b.machine.DebuggerPath())
 	if err != nil {
@@ -98,8 +98,7 @@ func (b *boot) handOverReverse(ctx context.Context, h Held) error {
 	err = b.plan.Hold.Over(ctx, h)
 	stop()
 	if serr := <-served; serr != nil { // then a debugger has lost its machine, which is why it failed
-		return &blame.Error{Kind: blame.Infrastructure, Msg: "debug: --reverse: the machine was lost: " + serr.Error() + "; the recording is " + spec.Recording.Log,
-			Hint: "again, or without --reverse", Err: serr}
+		return noReverse("the machine was lost", serr, spec.Recording.Log)
 	}
 	return err
 }
@@ -127,12 +126,12 @@ func sameStop(want, got []machine.CPUState) error {
 	return nil
 }
 
-// noReverse is an error in one line. log is the recording, if it is worth looking at.
-func noReverse(err error, log string) error {
-	msg := "debug: --reverse: this QEMU cannot: " + err.Error()
+// noReverse is an error in one line. log is the recording, where there is one: then another may do, since what goes wrong in QEMU's
+// replay is a matter of chance.
+func noReverse(what string, err error, log string) error {
+	msg, hint := "debug: --reverse: "+what+": "+err.Error(), "leave --reverse out; who wrote to a piece of memory, kcatch boot --who-wrote tells, too"
 	if log != "" {
-		msg += "; the recording is " + log
+		msg, hint = msg+"; the recording is "+log, "once more: another recording may do. Who wrote to a piece of memory, kcatch boot --who-wrote tells, too"
 	}
-	return &blame.Error{Kind: blame.Infrastructure, Msg: msg,
-		Hint: "leave --reverse out; who wrote to a piece of memory, kcatch boot --who-wrote tells, too", Err: err}
+	return &blame.Error{Kind: blame.Infrastructure, Msg: msg, Hint: hint, Err: err}
 }

@@ -9,8 +9,8 @@ import (
 
 func TestRecordingArgv(t *testing.T) {
 	for play, want := range map[bool]string{
-		false: " -icount shift=auto,rr=record,rrfile=/a,,b/replay.bin -rtc base=2024-01-01T00:00:00,clock=vm -seed 1 ",
-		true:  " -icount shift=auto,rr=replay,rrfile=/a,,b/replay.bin -rtc base=2024-01-01T00:00:00,clock=vm -seed 1 ",
+		false: " -icount shift=5,sleep=off,rr=record,rrfile=/a,,b/replay.bin -rtc base=2024-01-01T00:00:00,clock=vm -seed 1 ",
+		true:  " -icount shift=5,sleep=off,rr=replay,rrfile=/a,,b/replay.bin -rtc base=2024-01-01T00:00:00,clock=vm -seed 1 ",
 	} {
 		s := Spec{Kernel: "k", Recording: &Recording{Log: "/a,b/replay.bin", Play: play}}
 		if got := strings.Join(s.Argv(), " "); !strings.Contains(got, want) {
