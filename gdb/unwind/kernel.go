@@ -1,6 +1,7 @@
 package unwind
 
 import (
+	"errors"
 	"strings"
 
 	"kcatch/gdb/amd64"
@@ -100,12 +101,18 @@ func (k *Kernel) Row(pc PC) (Row, FoundBy, error) {
 	return FramePointerRow(prologue, link-start, atRet), ByFramePointer, nil
 }
 
+// orcRow is the kernel's own row. Where it has none the compiler's serves: __crash_kexec() has no ORC (kernel/kexec_core.c in
+// Debian's 6.1.192), and that is where the CPU that panicked stands in each of kdump's cores.
 func (k *Kernel) orcRow(link uint64) (Row, FoundBy, error) {
-	entry, ok := k.Code.ORC(link)
-	if !ok {
-		return Row{}, "", ErrNoRow
+	row, err := Row{}, ErrNoRow
+	if entry, ok := k.Code.ORC(link); ok {
+		row, err = entry.Row()
 	}
-	row, err := entry.Row()
+	if errors.Is(err, ErrNoRow) {
+		if row, err := k.Code.CFI(link); err == nil {
+			return row, ByCFI, nil
+		}
+	}
 	if err != nil {
 		return Row{}, "", err
 	}

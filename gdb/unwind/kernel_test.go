@@ -59,6 +59,9 @@ func TestKernel(t *testing.T) {
 	}
 	cfi := bare
 	cfi.cfi = map[uint64]Row{linkText: spRow(16)}
+	gap := orc // objtool has nothing of the first function, and an undefined entry for the fourth
+	gap.orc = map[uint64]ORC{linkText + 0x200: {Type: ORCTypeEnd}, linkText + 0x300: {SPReg: ORCUndefined}}
+	gap.cfi = map[uint64]Row{linkText: spRow(16), linkText + 0x300: spRow(16)}
 	run := func(link uint64) uint64 { return link + slide }
 	regs := func(ip uint64) stack {
 		s := trapStack(ip, 0x100b8, 0x10)
@@ -80,6 +83,8 @@ func TestKernel(t *testing.T) {
 			[]FoundBy{ByRegisters, ByORC}, EndOfStack},
 		{"early_idt_handler_common by name, then cfi", Kernel{Code: cfi}, start(run(linkText+4), 0x10000, 0), regs(run(linkText + 8)),
 			[]FoundBy{ByRegisters, ByCFI, ByRegs, ByCFI}, EndOfStack},
+		{"cfi where orc has a gap", Kernel{Code: gap}, start(run(linkText+4), 0x10000, 0), stack{0x10000, []uint64{0, run(linkText + 0x305), 0, run(linkText + 0x201)}},
+			[]FoundBy{ByRegisters, ByCFI, ByCFI}, EndOfStack},
 		{"a module's text is none of ours", Kernel{Code: orc}, start(0xffffffffc0000000, 0x10000, 0), stack{0x10000, []uint64{0}},
 			[]FoundBy{ByRegisters}, OutsideText},
 		{"scan skips words that follow no call", Kernel{Code: bare}, start(run(linkText+0x307), 0x10000, 0),
