@@ -270,8 +270,10 @@ func (b *boot) keepCore(r *verdict.Result, scene *autopsy.Scene) error {
 		return os.RemoveAll(b.artifacts.path(coreName))
 	case r.Verdict != verdict.Bad:
 		return nil
-	case b.first != nil:
+	case b.coreErr != nil:
 		return b.coreErr
+	case b.first != nil:
+		return b.addLater()
 	}
 	return b.saveCore(scene, false)
 }
@@ -289,7 +291,11 @@ func (b *boot) saveCore(scene *autopsy.Scene, moment bool) error {
 	defer ram.Close()
 	layout := b.ram.Layout()
 	cpus := scene.Registers
-	m := core.Machine{RAM: ram, CPUs: cpus, State: b.stateOf(scene, moment), Ranges: []core.Range{{Size: layout.Low}}}
+	state := b.stateOf(scene, moment)
+	m := core.Machine{RAM: ram, CPUs: cpus, State: state.note(), Ranges: []core.Range{{Size: layout.Low}}}
+	if moment {
+		m.StateRoom, b.coreState = laterRoom, &state
+	}
 	if layout.High > 0 {
 		m.Ranges = append(m.Ranges, core.Range{Start: guest.FourGiB, Size: layout.High, Offset: layout.Low})
 	}

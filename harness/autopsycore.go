@@ -118,7 +118,7 @@ func (x *coreExam) examine(ctx context.Context) (verdict.Result, error) {
 	if s := x.state; s != nil {
 		scene.Stop, scene.Setup, scene.Console, scene.FailOn, scene.Exceptions = s.Stop, s.Setup, s.Console, s.FailOn, s.Exceptions
 		if s.Moment {
-			scene.Stop.Kind = watch.Saved
+			scene.Stop.Kind, scene.Later = watch.Saved, s.Later
 		}
 	} else {
 		scene.Stop = x.stop(cpus)

@@ -99,17 +99,18 @@ type boot struct {
 	decompressor *decompressor.Image // opened when a boot ends before the kernel was found
 	setup        decompressor.Setup
 
-	first   *autopsy.Evidence // the machine at its first oops or panic
-	coreErr error             // of the core that was written then
-	warned  []autopsy.Chain   // the vCPU at each WARN
-	points  []watch.Point     // of the plan's observer
-	over    bool              // it has been told so
-	intLog  string            // QEMU's log of exceptions; empty: none
-	logThin bool              // it has only triple faults and resets any more
-	logCut  bool              // not even those
-	again   bool              // it is the second boot, see starved
-	note    string            // about an earlier boot, for the result
-	doubt   verdict.Result    // see doubtful
+	first     *autopsy.Evidence // the machine at its first oops or panic
+	coreErr   error             // of the core that was written then
+	coreState *coreState        // in that core
+	warned    []autopsy.Chain   // the vCPU at each WARN
+	points    []watch.Point     // of the plan's observer
+	over      bool              // it has been told so
+	intLog    string            // QEMU's log of exceptions; empty: none
+	logThin   bool              // it has only triple faults and resets any more
+	logCut    bool              // not even those
+	again     bool              // it is the second boot, see starved
+	note      string            // about an earlier boot, for the result
+	doubt     verdict.Result    // see doubtful
 
 	chosenBy accelerators // nil: a machine.Chooser
 

@@ -5,6 +5,7 @@ import (
 
 	"kcatch/gdb/amd64"
 	"kcatch/gdb/decompressor"
+	"kcatch/gdb/linux"
 	"kcatch/harness/autopsy"
 	"kcatch/harness/machine"
 	"kcatch/harness/verdict"
@@ -25,6 +26,8 @@ type coreState struct {
 	Console    string
 	FailOn     []verdict.Class
 	Machine    *verdict.Machine
+	// Later is what the kernel logged after the core of a moment.
+	Later []linux.Record `json:",omitempty"`
 }
 
 // coreStateForm is the form that is written; another one is not read.
@@ -34,7 +37,7 @@ const coreStateForm = 1
 const maxStateHits = 32
 
 // stateOf is the state of a scene whose registers have been read.
-func (b *boot) stateOf(s *autopsy.Scene, moment bool) []byte {
+func (b *boot) stateOf(s *autopsy.Scene, moment bool) coreState {
 	stop := s.Stop
 	stop.Placement, stop.Marks, stop.Hits = nil, nil, nil
 	for _, h := range s.Stop.Hits {
@@ -42,12 +45,17 @@ func (b *boot) stateOf(s *autopsy.Scene, moment bool) []byte {
 			stop.Hits = append(stop.Hits, h)
 		}
 	}
-	state, err := json.Marshal(coreState{Form: coreStateForm, Moment: moment, Stop: stop, Registers: s.Registers, Exceptions: s.Exceptions,
-		Setup: s.Setup, Console: s.Console, FailOn: s.FailOn, Machine: b.machineOf()})
+	return coreState{Form: coreStateForm, Moment: moment, Stop: stop, Registers: s.Registers, Exceptions: s.Exceptions,
+		Setup: s.Setup, Console: s.Console, FailOn: s.FailOn, Machine: b.machineOf()}
+}
+
+// note is the state as the core has it; nil is no note.
+func (s coreState) note() []byte {
+	data, err := json.Marshal(s)
 	if err != nil {
 		return nil // not reached: these are plain values
 	}
-	return state
+	return data
 }
 
 // machineOf is the machine for the result.

@@ -13,36 +13,50 @@ import (
 // kdump's ends in zeros (fs/proc/vmcore.c, merge_note_headers_elf64).
 func (c *File) readNotes(b []byte) error {
 	qemu := 0
-	for len(b) >= 12 {
-		le := binary.LittleEndian
-		nameSize, descSize, kind := uint64(le.Uint32(b)), uint64(le.Uint32(b[4:])), le.Uint32(b[8:])
-		b = b[12:]
-		nameEnd, descEnd := pad4(nameSize), pad4(nameSize)+pad4(descSize)
-		if nameSize == 0 || nameEnd+descSize > uint64(len(b)) {
-			break
-		}
-		name, desc := string(bytes.TrimRight(b[:nameSize], "\x00")), b[nameEnd:nameEnd+descSize]
-		b = b[min(descEnd, uint64(len(b))):]
+	for n, ok := nextNote(&b); ok; n, ok = nextNote(&b) {
 		switch {
-		case name == "CORE" && kind == uint32(elf.NT_PRSTATUS) && len(c.CPUs) < maxCPUs:
-			if r, ok := parsePrstatus(desc); ok {
+		case n.name == "CORE" && n.kind == uint32(elf.NT_PRSTATUS) && len(c.CPUs) < maxCPUs:
+			if r, ok := parsePrstatus(n.desc); ok {
 				c.CPUs = append(c.CPUs, CPU{Registers: r})
 			}
-		case name == "QEMU":
+		case n.name == "QEMU":
 			if qemu < len(c.CPUs) { // they follow all of the others, in the same order
-				c.CPUs[qemu].qemu(desc)
+				c.CPUs[qemu].qemu(n.desc)
 			}
 			qemu++
-		case name == "VMCOREINFO" && c.Info == nil:
-			c.Info = bytes.TrimRight(desc, "\x00")
-		case name == stateName && kind == stateType && c.State == nil:
-			c.State = desc
+		case n.name == "VMCOREINFO" && c.Info == nil:
+			c.Info = bytes.TrimRight(n.desc, "\x00")
+		case n.name == stateName && n.kind == stateType && c.State == nil:
+			c.State = bytes.TrimRight(n.desc, " ")
 		}
 	}
 	if len(c.CPUs) == 0 {
 		return c.refuse("a core without the registers of a vCPU", "kdump saves them at a panic; a core of /proc/kcore has none")
 	}
 	return nil
+}
+
+// elfNote is one of a core's notes.
+type elfNote struct {
+	name string
+	kind uint32
+	desc []byte
+}
+
+// nextNote takes the first note off b; not ok at the end, and at a note that is cut off or has no name.
+func nextNote(b *[]byte) (n elfNote, ok bool) {
+	if len(*b) < 12 {
+		return n, false
+	}
+	le, rest := binary.LittleEndian, (*b)[12:]
+	nameSize, descSize := uint64(le.Uint32(*b)), uint64(le.Uint32((*b)[4:]))
+	nameEnd, descEnd := pad4(nameSize), pad4(nameSize)+pad4(descSize)
+	if nameSize == 0 || nameEnd+descSize > uint64(len(rest)) {
+		return n, false
+	}
+	n = elfNote{name: string(bytes.TrimRight(rest[:nameSize], "\x00")), kind: le.Uint32((*b)[8:]), desc: rest[nameEnd : nameEnd+descSize]}
+	*b = rest[min(descEnd, uint64(len(rest))):]
+	return n, true
 }
 
 func pad4(n uint64) uint64 { return (n + 3) &^ 3 }

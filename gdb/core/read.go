@@ -150,10 +150,13 @@ func (c *File) read(b []byte, off uint64) error {
 //	KDUMP   DISKDUMP     makedumpfile without -E, and QEMU's kdump-zlib, -lzo, -snappy; diskdump_mod.h
 //	makedumpfile         makedumpfile -F, for a pipe; makedumpfile.h, MAKEDUMPFILE_SIGNATURE
 var foreign = []struct{ signature, what, hint string }{
-	{"KDUMP   ", "a kdump-compressed dump, not an ELF core", "write it with makedumpfile -E, or let crash read it"},
-	{"DISKDUMP", "a diskdump dump, not an ELF core", "write it with makedumpfile -E, or let crash read it"},
-	{"makedumpfile", "makedumpfile's flattened format, not an ELF core", "makedumpfile -R FILE < it makes a file again; with -E from the start it is ELF"},
+	{"KDUMP   ", "a kdump-compressed dump, not an ELF core", compressedHint},
+	{"DISKDUMP", "a diskdump dump, not an ELF core", compressedHint},
+	{"makedumpfile", "makedumpfile's flattened format, not an ELF core", "makedumpfile -R NEW < it makes a file of it, which is ELF if -E was given, too"},
 }
+
+// compressedHint says what is left to do: makedumpfile 1.7.2 makes no ELF of a compressed one ("'-E' option is disable").
+const compressedHint = "no tool makes ELF of it: crash and drgn read it, makedumpfile --dump-dmesg gives its log; makedumpfile -E writes the next one as ELF"
 
 func (c *File) header() (h elf.Header64, err error) {
 	b := make([]byte, headSize)

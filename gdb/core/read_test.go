@@ -79,7 +79,7 @@ func TestOpen(t *testing.T) {
 	regs := []amd64.Registers{{RIP: 0xffffffff81000010, RSP: 0xffffffff82003d30, RAX: 1, RBX: 2, RCX: 3, RDX: 4, RSI: 5, RDI: 6, RBP: 7, R8: 8, R9: 9, R10: 10,
 		R11: 11, R12: 12, R13: 13, R14: 14, R15: 15, EFLAGS: 0x46, CS: 0x10, SS: 0x18, GSBase: 0xffff888000000000}, {RIP: 2}}
 	path := filepath.Join(dir, "vmcore")
-	err = Write(path, Machine{RAM: ram, CPUs: regs, Info: []byte("OSRELEASE=6.1.0\nNUMBER(phys_base)=-5\n"), State: []byte(`{"Form":1}`),
+	err = Write(path, Machine{RAM: ram, CPUs: regs, Info: []byte("OSRELEASE=6.1.0\nNUMBER(phys_base)=-5\n"), State: []byte(`{"Form":1}`), StateRoom: 3,
 		Ranges: []Range{{Size: low}, {Start: guest.FourGiB, Size: high, Offset: low}}, Image: Range{Start: 0x200000, Size: 0x100000, Virt: 0xffffffff81000000}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +105,51 @@ func TestOpen(t *testing.T) {
 	n, err := c.ReadPhysical(got, low-4)
 	if fault, _ := errors.AsType[*guest.FaultError](err); n != 4 || fault == nil || fault.Addr != low || fault.Reason != guest.NoRAM {
 		t.Errorf("read over the end of low memory: %d, %v", n, err)
+	}
+}
+
+// TestSetState: a later state takes the place of the first one, as far as there is room, and nothing else of the file changes.
+func TestSetState(t *testing.T) {
+	ram, err := os.Create(filepath.Join(t.TempDir(), "ram"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ram.Close()
+	if _, err := ram.WriteAt(bytes.Repeat([]byte("memory. "), pageSize/8), 0); err != nil {
+		t.Fatal(err)
+	}
+	m := Machine{RAM: ram, Ranges: []Range{{Size: pageSize}}, CPUs: []amd64.Registers{{RIP: 1}}, Info: []byte("OSRELEASE=6.1.0\n"), State: []byte("state"), StateRoom: 3}
+	path := filepath.Join(t.TempDir(), "vmcore")
+	if err := Write(path, m); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		set, want string
+		ok        bool
+	}{{"later", "later", true}, {"the last", "the last", true}, {"too large", "the last", false}, {"s", "s", true}} {
+		before, _ := os.ReadFile(path)
+		if err := SetState(path, []byte(tc.set)); (err == nil) != tc.ok {
+			t.Errorf("%q: %v", tc.set, err)
+		}
+		c, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(c.State) != tc.want || c.InfoValue("OSRELEASE") != "6.1.0" || len(c.CPUs) != 1 {
+			t.Errorf("%q: state %q, info %q", tc.set, c.State, c.Info)
+		}
+		c.Close()
+		after, _ := os.ReadFile(path)
+		if len(after) != len(before) || !bytes.Equal(after[len(after)-pageSize:], before[len(before)-pageSize:]) {
+			t.Errorf("%q: the memory has changed", tc.set)
+		}
+	}
+	m.State = nil
+	if err := Write(path, m); err != nil {
+		t.Fatal(err)
+	}
+	if err := SetState(path, []byte("s")); err == nil {
+		t.Error("a core without a state took one")
 	}
 }
 
@@ -184,7 +229,7 @@ func TestRefusals(t *testing.T) {
 		data       []byte
 	}{
 		{"empty", "is empty", nil}, {"text", "not a core: no ELF file", []byte("hello, this is no core")},
-		{"kdump", "kdump-compressed", []byte("KDUMP   " + strings.Repeat("\x00", 100))}, {"diskdump", "diskdump", []byte("DISKDUMP")},
+		{"kdump", "a kdump-compressed dump, not an ELF core", []byte("KDUMP   " + strings.Repeat("\x00", 100))}, {"diskdump", "diskdump", []byte("DISKDUMP")},
 		{"flattened", "flattened", []byte("makedumpfile\x00\x00\x00\x00")}, {"a few bytes of one", "truncated core", whole[:20]},
 		{"without its segments", "its segments' headers", whole[:70]}, {"without its notes", "its notes", whole[:200]},
 		{"without its end", " with its memory", whole[:len(whole)-3]}, {"32 bits", "32 bits", changed(4, 1)}, {"big-endian", "big-endian", changed(5, 2)},

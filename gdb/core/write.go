@@ -26,7 +26,9 @@ type Machine struct {
 	Image Range
 	CPUs  []amd64.Registers // in the order of their numbers
 	Info  []byte            // VMCOREINFO, by [Info]; nil: no such note
-	State []byte            // a note of our own, what registers and memory do not tell: [File.State] gives it back; nil: none
+	State []byte            // a note of our own, what registers and memory do not tell: [File.State] gives it back but for spaces at its end; nil: none
+	// StateRoom is how many bytes the state may grow by later, with [SetState].
+	StateRoom int
 }
 
 // Write writes the core into a new file at path. A file that could not be written whole is removed.
@@ -197,7 +199,7 @@ func (m Machine) notes() []byte {
 		out = note(out, "VMCOREINFO", 0, m.Info)
 	}
 	if m.State != nil {
-		out = note(out, stateName, stateType, m.State)
+		out = note(out, stateName, stateType, room(m.State, m.StateRoom))
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package autopsy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"kcatch/gdb/amd64"
@@ -42,6 +43,8 @@ type Scene struct {
 	Warned []Chain
 	// Console is the end of the serial line.
 	Console string
+	// Later are records of the log that came after the memory: a core may know what was logged after it was written.
+	Later []linux.Record
 	// Registers is filled in by Gather: those of each vCPU, as the machine stands.
 	Registers []amd64.Registers
 	// Exceptions is QEMU's log of those of the early boot; nil when there is none.
@@ -142,8 +145,27 @@ func (s *Scene) readLog(e *Evidence) (notes []string) {
 	for _, regs := range s.Registers { // not every vCPU need have been in the kernel
 		s.loadedModules(regs)
 	}
+	log = withLater(log, s.Later)
 	e.Log, e.Reports = log, s.reports(log)
 	return notes
+}
+
+// withLater is a log with what came after it; a record that was being put together may be complete there.
+func withLater(log, later []linux.Record) []linux.Record {
+	next := uint64(0)
+	if n := len(log); n > 0 {
+		next = log[n-1].Seq + 1
+	}
+	at := slices.IndexFunc(later, func(r linux.Record) bool { return r.Seq >= next })
+	if n := len(log); n > 0 && !log[n-1].Finalized {
+		if same := slices.IndexFunc(later, func(r linux.Record) bool { return r.Seq == log[n-1].Seq }); same >= 0 {
+			log, at = log[:n-1], same
+		}
+	}
+	if at < 0 {
+		return log
+	}
+	return slices.Concat(log, later[at:])
 }
 
 // kernelMemory reads the kernel's own addresses through its place in RAM, because a vCPU may stand in the firmware or
