@@ -12,13 +12,15 @@ import (
 // readNotes takes the notes apart. Names that it does not know are passed over; a note that is cut off ends the list, as
 // kdump's ends in zeros (fs/proc/vmcore.c, merge_note_headers_elf64).
 func (c *File) readNotes(b []byte) error {
-	qemu := 0
+	qemu, process := 0, false
 	for n, ok := nextNote(&b); ok; n, ok = nextNote(&b) {
 		switch {
 		case n.name == "CORE" && n.kind == uint32(elf.NT_PRSTATUS) && len(c.CPUs) < maxCPUs:
 			if r, ok := parsePrstatus(n.desc); ok {
 				c.CPUs = append(c.CPUs, CPU{Registers: r})
 			}
+		case n.name == "CORE" && n.kind == ntAuxv:
+			process = true
 		case n.name == "QEMU":
 			if qemu < len(c.CPUs) { // they follow all of the others, in the same order
 				c.CPUs[qemu].qemu(n.desc)
@@ -29,6 +31,9 @@ func (c *File) readNotes(b []byte) error {
 		case n.name == stateName && n.kind == stateType && c.State == nil:
 			c.State = bytes.TrimRight(n.desc, " ")
 		}
+	}
+	if process {
+		return c.refuse("a core of a process, not of a machine", "gdb PROGRAM "+c.path+" reads it")
 	}
 	if len(c.CPUs) == 0 {
 		return c.refuse("a core without the registers of a vCPU", "kdump saves them at a panic; a core of /proc/kcore has none")
@@ -58,6 +63,9 @@ func nextNote(b *[]byte) (n elfNote, ok bool) {
 	*b = rest[min(descEnd, uint64(len(rest))):]
 	return n, true
 }
+
+// ntAuxv is the note of a process' auxiliary vector (include/uapi/linux/elf.h), which no kernel of a machine has.
+const ntAuxv = 6
 
 func pad4(n uint64) uint64 { return (n + 3) &^ 3 }
 

@@ -235,6 +235,7 @@ func TestRefusals(t *testing.T) {
 		{"without its end", " with its memory", whole[:len(whole)-3]}, {"32 bits", "32 bits", changed(4, 1)}, {"big-endian", "big-endian", changed(5, 2)},
 		{"a program", "not a core", changed(16, 2)}, {"arm64", "EM_AARCH64", changed(18, 183)}, {"odd headers", "program headers of 12 bytes", changed(54, 12)},
 		{"no memory", "without memory", built{notes: oneCPU}.bytes(t)},
+		{"a process", "a core of a process, not of a machine", built{notes: note(bytes.Clone(oneCPU), "CORE", ntAuxv, make([]byte, 32)), data: []byte("x"), loads: []elf.Prog64{{Filesz: 1, Memsz: 1}}}.bytes(t)},
 		{"no registers", "without the registers", built{data: []byte("x"), loads: []elf.Prog64{{Filesz: 1, Memsz: 1}}}.bytes(t)},
 	} {
 		_, err := opened(tc.data)
