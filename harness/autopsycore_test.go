@@ -45,10 +45,35 @@ func TestAutopsyOfOurs(t *testing.T) {
 			sameJSON(t, got.Log, live.Log)
 			sameJSON(t, got.CPUs, live.CPUs)
 			sameJSON(t, got.Cause, live.Cause)
+			if live.Class == verdict.Panic {
+				heldAtPanic(t, live.Artifacts.VMCore, p.Vmlinux, got)
+			}
 			if tc.append == "" {
 				badVmlinux(t, live.Artifacts.VMCore, fixtures.Find(t, fixtures.Good61).Vmlinux)
 			}
 		})
+	}
+}
+
+// heldAtPanic: a core of the entry of panic() without the log that came after it has the text by panic()'s arguments, and says so.
+func heldAtPanic(t *testing.T, path, vmlinux string, whole *verdict.Result) {
+	t.Helper()
+	c, err := core.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := readState(c.State)
+	c.Close()
+	if state == nil || len(state.Later) == 0 {
+		t.Fatalf("no later log in the core: %+v", state)
+	}
+	state.Later = nil
+	if err := core.SetState(path, state.note()); err != nil {
+		t.Fatal(err)
+	}
+	got := examineCore(t, path, vmlinux)
+	if got.Summary != whole.Summary || !strings.Contains(strings.Join(got.Notes, "\n"), "from panic()'s arguments") || strings.Contains(strings.Join(whole.Notes, "\n"), "from panic()'s arguments") {
+		t.Errorf("summary %q, want %q; notes %q", got.Summary, whole.Summary, got.Notes)
 	}
 }
 
@@ -129,19 +154,19 @@ func sameJSON(t *testing.T, got, want any) {
 	}
 }
 
-// TestAutopsyOfQEMUs: dump-guest-memory of a machine that stands at its end, with paging and without. Of an early exception
-// the vector is a guess there; of an oops the stack is gone, and the kernel's own log has it; and what
-// runs is not taken for a death.
+// TestAutopsyOfQEMUs: dump-guest-memory of a machine that stands at its end, with paging and without, is the same death as the boot's,
+// on two vCPUs too. Of an early exception the vector is a guess there; of an oops the stack is gone, and the kernel's own log has it; and
+// what runs is not taken for a death.
 func TestAutopsyOfQEMUs(t *testing.T) {
 	for _, tc := range []struct {
 		fixture, append string
-		paging          bool
+		cpus            int
 	}{
-		{fixtures.Seed61, "", true}, {fixtures.Faults61, "kcatch_fault=late-null-write", false}, {fixtures.Good61, "", false},
+		{fixtures.Seed61, "", 1}, {fixtures.Faults61, "kcatch_fault=late-null-write", 2}, {fixtures.Faults61, "kcatch_fault=late-panic", 2}, {fixtures.Good61, "", 1},
 	} {
 		t.Run(tc.fixture+" "+tc.append, func(t *testing.T) {
 			p := plan(t, fixtures.Find(t, tc.fixture))
-			p.Append = tc.append
+			p.Append, p.CPUs = tc.append, tc.cpus
 			ctx := context.Background()
 			b := &boot{plan: p}
 			defer b.close()
@@ -154,24 +179,32 @@ func TestAutopsyOfQEMUs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join(t.TempDir(), "qemu.core")
-			if err := b.machine.Execute(ctx, "dump-guest-memory", map[string]any{"paging": tc.paging, "protocol": "file:" + path}, nil); err != nil {
-				t.Fatal(err)
+			paths := map[bool]string{}
+			for _, paging := range []bool{false, true} {
+				paths[paging] = filepath.Join(t.TempDir(), "qemu.core")
+				if err := b.machine.Execute(ctx, "dump-guest-memory", map[string]any{"paging": paging, "protocol": "file:" + paths[paging]}, nil); err != nil {
+					t.Fatal(err)
+				}
 			}
 			live, err := b.examine(ctx, stop)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := examineCore(t, path, p.Vmlinux)
-			if tc.fixture == fixtures.Good61 {
-				if got.Verdict != verdict.Skip || !strings.HasPrefix(got.Summary, "no death in the core: vCPU 0 ") || len(got.Log) == 0 || got.Class != "" {
-					t.Errorf("%s %s: %s, %d records", got.Verdict, got.Class, got.Summary, len(got.Log))
+			for paging, path := range paths {
+				got := examineCore(t, path, p.Vmlinux)
+				if tc.fixture == fixtures.Good61 {
+					if got.Verdict != verdict.Skip || !strings.HasPrefix(got.Summary, "no death in the core: vCPU 0 ") || len(got.Log) == 0 || got.Class != "" {
+						t.Errorf("paging %t: %s %s: %s, %d records", paging, got.Verdict, got.Class, got.Summary, len(got.Log))
+					}
+					continue
 				}
-				return
-			}
-			sameDeath(t, got, &live)
-			if tc.append == "" && (got.Cause.Exception == nil || got.Cause.Exception.Vector != 6 || !got.Cause.Exception.Guessed) {
-				t.Errorf("exception %+v", got.Cause.Exception)
+				sameDeath(t, got, &live)
+				if len(got.CPUs) != tc.cpus || got.Kernel.KASLRSlide != live.Kernel.KASLRSlide || live.Kernel.KASLRSlide == 0 {
+					t.Errorf("paging %t: %d vCPUs, slide %s, want %s", paging, len(got.CPUs), got.Kernel.KASLRSlide, live.Kernel.KASLRSlide)
+				}
+				if tc.append == "" && (got.Cause.Exception == nil || got.Cause.Exception.Vector != 6 || !got.Cause.Exception.Guessed) {
+					t.Errorf("paging %t: exception %+v", paging, got.Cause.Exception)
+				}
 			}
 		})
 	}

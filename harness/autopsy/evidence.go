@@ -24,6 +24,8 @@ type Evidence struct {
 	Kernel  KernelState
 	// Tasks are those that may block a boot that hangs, init's first.
 	Tasks []Blocked
+	// PanicFormat is the text of a panic that the log does not have yet: see [Scene.panicFormatted].
+	PanicFormat string
 	// Initcall is what task 1 was in while no vCPU's chain shows it; empty when it was in none.
 	Initcall string
 	// Exceptions is QEMU's log of those of the early boot; nil when there is none.

@@ -61,11 +61,17 @@ func panicked(e *Evidence) *Finding {
 			continue
 		}
 		frame := beyond(c, at, reporting)
+		f := &Finding{Class: verdict.Panic, CPU: c.CPU, Frame: frame}
 		what := panicText(e)
+		if what == "" && e.PanicFormat != "" {
+			what = e.PanicFormat
+			f.Notes = []string{"the panic's text is from panic()'s arguments: the log does not have it yet"}
+		}
 		if what == "" {
 			what = "panic"
 		}
-		return &Finding{Class: verdict.Panic, CPU: c.CPU, Frame: frame, What: what + " in " + place(&c.Frames[frame])}
+		f.What = what + " in " + place(&c.Frames[frame])
+		return f
 	}
 	return nil
 }

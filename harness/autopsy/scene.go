@@ -106,6 +106,7 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 			e.Kernel.SystemState = s.stateBefore(e)
 		}
 		e.Initcall = s.initcall(e)
+		e.PanicFormat = s.panicFormatted(e)
 	}
 	if s.First == nil {
 		s.tellDeath(e)
