@@ -7,7 +7,7 @@ GO     ?= go
 KCATCH := bin/kcatch
 PREFIX ?= /usr/local
 
-.PHONY: all build boot test check fixtures deps test-deps bench bisect campaign matrix faults smoke fuzz install deb deb-check clean
+.PHONY: all build boot test check fixtures deps test-deps bench bisect campaign matrix kdump faults smoke fuzz install deb deb-check clean
 
 all: build
 
@@ -68,6 +68,10 @@ campaign: fixtures
 # Every shape of kernel and vmlinux, by hand; ARGS=-build also those that have to be built, which takes an hour.
 matrix: fixtures
 	@$(GO) run ./internal/matrix $(ARGS)
+
+# Real cores of kdump, of a panic and of an oops: three minutes. ARGS="-keep DIR" leaves them.
+kdump: fixtures
+	@$(GO) run ./internal/kdump $(ARGS)
 
 FUZZTIME ?= 1m
 fuzz:
