@@ -147,8 +147,11 @@ func oracle(t *testing.T, vmlinux string, r verdict.Result) {
 	frames := r.CPUs[0].Frames
 	for i := 0; i < len(frames); i++ {
 		pc := uint64(frames[i].PC) - uint64(r.Kernel.KASLRSlide)
-		if f := frames[i].FoundBy; f != "registers" && f != "regs" {
+		if frames[i].Return {
 			pc--
+		}
+		if f := frames[i].FoundBy; frames[i].Return != (f != "registers" && f != "regs") {
+			t.Errorf("frame %d, found by %s, says that its pc is a return address: %v", i, f, frames[i].Return)
 		}
 		args = append(args, fmt.Sprintf("0x%x", pc))
 		for ; ; i++ {

@@ -21,8 +21,8 @@ import (
 
 const symbolizeLong = `Say which function, file and line an address of a kernel is, and which functions were inlined there. ADDR is an address
 (0xffffffff81000100, or 16 digits), or a function with an offset and its size as traces have it (vfs_read+0x60/0x310; the size
-tells functions of one name apart). An address is taken as that of an instruction: for a return address, as a trace has it,
-subtract 1.
+tells functions of one name apart). An address is taken as that of an instruction; --return says that all are return
+addresses, as the entries of a trace are: then it is the call before it.
 
 Without ADDR, standard input has them, one a line; or it is the text of a console: an oops, a warning, a log. Then the same
 text comes out with the file and line of each place in it, and before that a line for each function that is inlined there. Return
@@ -33,6 +33,7 @@ Exit codes: 0 answered, also for an address that is no code; 129 usage, also a v
 
 const symbolizeExample = `  kcatch symbolize --vmlinux vmlinux 0xffffffff81000100
   kcatch symbolize --vmlinux vmlinux --slide 0x1e000000 ffffffff9f000100      the kernel ran under KASLR
+  kcatch symbolize --vmlinux vmlinux --return vfs_read+0x60/0x310              an entry of a call trace
   kcatch symbolize --vmlinux vmlinux --json vfs_read+0x60/0x310 | jq .frames
   dmesg | kcatch symbolize
   kcatch symbolize --vmlinux vmlinux --modules . <console.log`
@@ -41,6 +42,7 @@ type symbolizeFlags struct {
 	vmlinux string
 	slide   string
 	modules string
+	ret     bool
 	json    bool
 	noColor bool
 	plain   bool
@@ -60,6 +62,7 @@ func symbolizeCommand(stdin io.Reader, stdout io.Writer, talk *talk, code *int) 
 	fs.StringVar(&flags.vmlinux, "vmlinux", "", "the kernel's `ELF` file, with debug information for lines")
 	fs.StringVar(&flags.slide, "slide", "", "the kernel ran `BYTES` above its link address: the \"Kernel Offset\" of its log")
 	fs.StringVar(&flags.modules, "modules", "", "look in this `DIR` first for the modules that a text names")
+	fs.BoolVar(&flags.ret, "return", false, "each ADDR is a return address: tell the call before it")
 	fs.BoolVar(&flags.json, "json", false, "print a line of JSON for each address")
 	fs.BoolVar(&flags.noColor, "no-color", false, "no colours on a terminal")
 	bindPlain(cmd, &flags.plain)
@@ -94,6 +97,9 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 		if in, err = peekInput(ctx, stdin); err != nil {
 			return 0, err
 		}
+		if in.text && flags.ret {
+			return 0, blame.New(blame.Usage, "--return: is for addresses, and this is the text of a console, which tells return addresses from others", "leave --return out")
+		}
 		if in.text || in.err != nil && file == nil { // nothing at all is a text without places
 			return 0, textInput(ctx, flags, file, in.r, stdout, talk)
 		}
@@ -107,7 +113,7 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 	}
 	out := bufio.NewWriter(stdout)
 	s := symbolizing{
-		kernel: symbolize.Kernel{File: file, Slide: slide}, out: out, talk: talk, json: flags.json, args: len(args) > 0,
+		kernel: symbolize.Kernel{File: file, Slide: slide, Return: flags.ret}, out: out, talk: talk, json: flags.json, args: len(args) > 0,
 		style: report.Style{Color: isTerminal(stdout) && !flags.noColor && !flags.plain && os.Getenv("NO_COLOR") == ""},
 	}
 	if len(args) > 0 {

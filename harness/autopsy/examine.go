@@ -268,7 +268,7 @@ func repeats(c *Chain) (notes []string) {
 // cause describes the frame at fault.
 func (s *Scene) cause(e *Evidence, c *Chain, f *Finding) *verdict.Cause {
 	fr := &c.Frames[f.Frame]
-	out := &verdict.Cause{Function: fr.Function, Module: fr.Module, File: fr.File, Line: fr.Line, Address: fr.PC, InlinedInto: inlinedInto(c, f.Frame)}
+	out := &verdict.Cause{Function: fr.Function, Module: fr.Module, File: fr.File, Line: fr.Line, Address: fr.PC, Return: fr.Return, InlinedInto: inlinedInto(c, f.Frame)}
 	switch t := f.Trap; {
 	case t != nil:
 		out.Exception = c.Frames[t.Index].Exception

@@ -276,7 +276,7 @@ func (s *Scene) unwindBoot(c *Chain) {
 		if i == 0 {
 			by = unwind.ByRegisters
 		}
-		c.Frames = append(c.Frames, verdict.Frame{Function: f.Function, Offset: f.Offset, Size: f.Size, PC: verdict.Hex(f.PC), FoundBy: string(by)})
+		c.Frames = append(c.Frames, verdict.Frame{Function: f.Function, Offset: f.Offset, Size: f.Size, PC: verdict.Hex(f.PC), Return: i > 0, FoundBy: string(by)})
 	}
 	c.Message = s.Boot.Message(chain, base)
 	c.Stopped = "the decompressor has no unwind tables; its chain is found by scanning the stack for calls"

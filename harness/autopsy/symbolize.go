@@ -84,7 +84,7 @@ func (c *Chain) leaveOut(r unwind.Repeat, round []verdict.Frame) {
 
 // frames symbolizes one physical frame, innermost first; there is always at least one.
 func (s *symbolizer) frames(f unwind.Frame) []verdict.Frame {
-	base := verdict.Frame{PC: verdict.Hex(f.PC.Addr), FoundBy: string(f.By)}
+	base := verdict.Frame{PC: verdict.Hex(f.PC.Addr), Return: f.PC.Kind == unwind.Return, FoundBy: string(f.By)}
 	link, ok := s.kernel.Link(f.PC.Lookup())
 	if m := s.mods.At(f.PC.Lookup()); !ok && m != nil {
 		return locateModule(m, f.PC, base)

@@ -38,6 +38,9 @@ func Place(w io.Writer, p *verdict.Place, style Style) error {
 			fmt.Fprintf(&b, "/0x%x", f.Size)
 		}
 	}
+	if p.Return {
+		b.WriteString("  " + style.dim("return address"))
+	}
 	if p.Reason != "" {
 		b.WriteString("  " + style.dim("("+Clean(p.Reason, 160)+")"))
 	}

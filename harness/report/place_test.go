@@ -29,6 +29,8 @@ func TestPlaceText(t *testing.T) {
   __SetPageReserved  include/linux/page-flags.h:503  inlined
   free_area_init     mm/page_alloc.c:7790
 `},
+		{"a return address", verdict.Place{Address: 8, Return: true, Frames: []verdict.PlaceFrame{{Function: "f", Symbol: "f", File: "a.c", Line: 2, Offset: 1}}},
+			"0x8  f+0x1  return address\n  f  a.c:2\n"},
 		{"no code", verdict.Place{Address: 8, Reason: "not kernel code"}, "0x8  (not kernel code)\n"},
 		{"no lines", verdict.Place{Address: 8, Reason: "vmlinux has no debug information", Frames: []verdict.PlaceFrame{{Function: "f", Symbol: "f", Offset: 1}}},
 			"0x8  f+0x1  (vmlinux has no debug information)\n"},

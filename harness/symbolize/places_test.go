@@ -1,10 +1,12 @@
 package symbolize
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
 	"kcatch/gdb/vmlinux"
+	"kcatch/harness/verdict"
 	"kcatch/internal/blame"
 	"kcatch/internal/fixtures"
 )
@@ -50,6 +52,36 @@ func TestPlaces(t *testing.T) {
 		if a := answers[i]; a.Err == nil || !strings.Contains(a.Err.Error(), want) || len(a.Places) != 0 || blame.Of(a.Err) != blame.Usage {
 			t.Errorf("answer %d: %+v, want %q", i, a, want)
 		}
+	}
+}
+
+// TestPlacesReturn: a return address has the lines of the byte before it, and the offset and the address of its own; where a word says
+// that a function begins, nothing was called before.
+func TestPlacesReturn(t *testing.T) {
+	file := open(t, "../../gdb/vmlinux/testdata/tiny.elf")
+	s, _ := file.Symbol("start_kernel")
+	const slide = 0x1e000000
+	at := uint64(s.Addr) + slide
+	for offset := uint64(1); offset <= s.Size; offset++ {
+		for _, w := range []Word{{Address: at + offset}, {Function: "start_kernel", Offset: offset, Size: s.Size}} {
+			got := Kernel{File: file, Slide: slide, Return: true}.Places([]Word{w})[0]
+			want := Kernel{File: file, Slide: slide}.Places([]Word{{Address: at + offset - 1}})[0]
+			if got.Err != nil || len(got.Places) != 1 || len(want.Places) != 1 || len(got.Places[0].Frames) == 0 {
+				t.Fatalf("%+v: %+v", w, got)
+			}
+			p, before := got.Places[0], want.Places[0]
+			before.Address, before.Return = verdict.Hex(at+offset), true
+			for i := range before.Frames {
+				before.Frames[i].Offset++
+			}
+			if !reflect.DeepEqual(p, before) {
+				t.Errorf("%+v:\n%+v\nwant %+v", w, p, before)
+			}
+		}
+	}
+	begin := Kernel{File: file, Return: true}.Places([]Word{{Function: "start_kernel"}})[0]
+	if p := begin.Places[0]; p.Return || p.Frames[0].Symbol != "start_kernel" || p.Frames[0].Offset != 0 {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -53,6 +53,7 @@ type Cause struct {
 	File        string       `json:"file,omitempty"`   // relative to the kernel tree
 	Line        int          `json:"line,omitempty"`   // 1-based; 0 when unknown
 	Address     Hex          `json:"address"`          // run-time value
+	Return      bool         `json:"return,omitempty"` // address is a return address: file and line are of the call before it
 	InlinedInto []string     `json:"inlined_into"`     // from the inlined function's caller outward, to the owner of the code
 	Exception   *Exception   `json:"exception,omitempty"`
 	Bug         *BugSite     `json:"bug,omitempty"`
@@ -162,7 +163,8 @@ type Frame struct {
 	Size      uint64     `json:"size"`             // bytes of the symbol
 	File      string     `json:"file,omitempty"`
 	Line      int        `json:"line,omitempty"`
-	PC        Hex        `json:"pc"` // run-time value
+	PC        Hex        `json:"pc"`               // run-time value
+	Return    bool       `json:"return,omitempty"` // pc is a return address: file and line are of the call before it
 	Inline    bool       `json:"inline"`
 	FoundBy   string     `json:"found_by"`
 	Exception *Exception `json:"exception,omitempty"` // on the frame an exception interrupted
