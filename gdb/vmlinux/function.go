@@ -44,6 +44,31 @@ func (f *File) Functions(name string) []Function {
 	return found
 }
 
+// maxPadding is above the bytes between two functions: functions are aligned to 64 bytes at most (CONFIG_FUNCTION_ALIGNMENT), but 67
+// bytes follow do_one_initcall in Debian's 6.12. Symbols that kallsyms knows and the file does not, or the other way
+// round, are why a size may be between the symbol's own and the distance to the next.
+const maxPadding = 128
+
+// OfSize tells functions of one name apart by the size that a trace gives, as scripts/faddr2line does: it is the distance to the next
+// symbol. Where that fits none, it may be what is a little more than the function's own size. Functions at one address are one.
+// functions are sorted by address, and so is what is left of them.
+func OfSize(functions []Function, size uint64) []Function {
+	exact := func(f Function) bool { return f.Span == size }
+	near := func(f Function) bool { return f.Size != 0 && size >= f.Size && size-f.Size < maxPadding }
+	for _, fits := range [...]func(Function) bool{exact, near} {
+		var found []Function
+		for _, f := range functions {
+			if fits(f) && (len(found) == 0 || found[len(found)-1].Addr != f.Addr) {
+				found = append(found, f)
+			}
+		}
+		if len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
 // span is the distance from a symbol of the index to the next one that is elsewhere.
 func (f *File) span(n int) uint64 {
 	x := &f.symbols

@@ -86,3 +86,31 @@ func TestOpenUnloadedModule(t *testing.T) {
 		t.Error("no error for what is no ELF file")
 	}
 }
+
+func TestOfSize(t *testing.T) {
+	at := func(addr, size, span uint64) Function {
+		return Function{Symbol: Symbol{Addr: Addr(addr), Size: size}, Span: span}
+	}
+	a, b, alias := at(0x1000, 0x18, 0x20), at(0x2000, 0x28, 0x30), at(0x1000, 0x18, 0x20)
+	for _, tt := range []struct {
+		name string
+		of   []Function
+		size uint64
+		want []Function
+	}{
+		{"by the distance to the next symbol", []Function{a, b}, 0x30, []Function{b}},
+		{"a name with two ends", []Function{a, alias}, 0x20, []Function{a}},
+		{"a symbol that kallsyms has not", []Function{a}, 0x40, []Function{a}},
+		{"the symbol's own size", []Function{a}, 0x18, []Function{a}},
+		{"the exact one wins", []Function{a, b}, 0x20, []Function{a}},
+		{"of another build", []Function{a}, 0x10, nil},
+		{"of another build, larger", []Function{a}, 0x18 + maxPadding, nil},
+		{"a label without a size", []Function{at(0x1000, 0, 0x20)}, 0x21, nil},
+		{"none", nil, 0x20, nil},
+		{"not told apart", []Function{a, at(0x3000, 0x20, 0x20)}, 0x20, []Function{a, at(0x3000, 0x20, 0x20)}},
+	} {
+		if got := OfSize(tt.of, tt.size); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: 0x%x of %v: %v, want %v", tt.name, tt.size, tt.of, got, tt.want)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package autopsy
 
 import (
+	"slices"
+
 	"kcatch/gdb/linux"
 	"kcatch/gdb/unwind"
 	"kcatch/gdb/vmlinux"
@@ -27,13 +29,8 @@ func (s *Scene) reports(log []linux.Record) []Report {
 	return out
 }
 
-// maxPadding is above the bytes between two functions, in which the kernel's sizes differ from the symbols': it counts to the next
-// symbol (get_symbol_pos(), kernel/kallsyms.c). Functions are aligned to 64 bytes at most (CONFIG_FUNCTION_ALIGNMENT), and more
-// may have been there: 67 bytes follow do_one_initcall in Debian's 6.12.
-const maxPadding = 128
-
-// add appends the frames of one symbol+offset. A name that the file does not have, or has with another size (a static
-// function of the same name elsewhere), stays a name, and so does one of a module that is not loaded any more.
+// add appends the frames of one symbol+offset. Functions of one name are told apart by the size. A name that the file does not have,
+// or not with this size, stays a name; so do one of several functions of one size and one of a module that is not loaded any more.
 func (c *Chain) add(s *Scene, at logPlace, kind unwind.Kind) {
 	if at.Symbol == "" {
 		return
@@ -49,18 +46,40 @@ func (c *Chain) add(s *Scene, at logPlace, kind unwind.Kind) {
 			return
 		}
 		pc := unwind.PC{Addr: f.Addr + at.Offset, Kind: kind}
-		base.PC = verdict.Hex(pc.Addr)
+		base.PC, base.Return = verdict.Hex(pc.Addr), kind == unwind.Return
 		c.Frames = append(c.Frames, locateModule(m, pc, base)...)
 		return
 	}
-	sym, ok := s.Kernel.Symbol(at.Symbol)
-	if !ok || sym.Size != 0 && at.Size-sym.Size >= maxPadding {
-		base.Reason = "not in the vmlinux"
-		c.Frames = append(c.Frames, base)
-		return
+	var frames []verdict.Frame
+	for _, f := range function(s.Kernel.Functions(at.Symbol), at.Size) {
+		pc := unwind.PC{Addr: s.Placement.Run(uint64(f.Addr) + at.Offset), Kind: kind}
+		one := base
+		one.PC, one.Return = verdict.Hex(pc.Addr), kind == unwind.Return
+		here := locate(s.Kernel.File, vmlinux.Addr(s.Placement.Link(pc.Lookup())), pc, one)
+		if frames != nil && !slices.EqualFunc(frames, here, sameLine) { // of a function of a header all copies have the same lines
+			base.Reason = "several functions have this name and size"
+			c.Frames = append(c.Frames, base)
+			return
+		}
+		frames = here
 	}
-	pc := unwind.PC{Addr: s.Placement.Run(uint64(sym.Addr) + at.Offset), Kind: kind}
-	base.PC = verdict.Hex(pc.Addr)
-	link := vmlinux.Addr(s.Placement.Link(pc.Lookup()))
-	c.Frames = append(c.Frames, locate(s.Kernel.File, link, pc, base)...)
+	if frames == nil {
+		base.Reason = "not in the vmlinux"
+		frames = []verdict.Frame{base}
+	}
+	c.Frames = append(c.Frames, frames...)
+}
+
+func sameLine(a, b verdict.Frame) bool {
+	return a.Function == b.Function && a.File == b.File && a.Line == b.Line
+}
+
+// function is which of the functions of a name a size is of. A label of assembly has none of its own, and the file may have fewer
+// labels behind it than the kernel counts to: where there is but one, it is meant.
+func function(all []vmlinux.Function, size uint64) []vmlinux.Function {
+	fit := vmlinux.OfSize(all, size)
+	if len(fit) == 0 && len(all) == 1 && all[0].Size == 0 {
+		return all
+	}
+	return fit
 }

@@ -42,7 +42,7 @@ func (k *Kernel) Prepare(places []trace.Place) {
 		if p.Module != "" || p.Symbol == "" {
 			continue
 		}
-		for _, f := range pick(k.File.Functions(p.Symbol), *p) {
+		for _, f := range vmlinux.OfSize(k.File.Functions(p.Symbol), p.Size) {
 			addrs = append(addrs, vmlinux.Addr(unwind.PC{Addr: uint64(f.Addr) + p.Offset, Kind: p.Kind}.Lookup()))
 		}
 	}
@@ -73,7 +73,7 @@ func (k *Kernel) At(link uint64, kind unwind.Kind) (trace.Answer, bool) {
 
 // inFile finds a symbol's place in a file, which what names.
 func (k *Kernel) inFile(f *vmlinux.File, p trace.Place, what string) trace.Answer {
-	functions := pick(f.Functions(p.Symbol), p)
+	functions := vmlinux.OfSize(f.Functions(p.Symbol), p.Size)
 	a := trace.Answer{Symbol: p.Symbol, Offset: p.Offset, Size: p.Size}
 	switch len(functions) {
 	case 0:
@@ -109,32 +109,6 @@ func (k *Kernel) inFile(f *vmlinux.File, p trace.Place, what string) trace.Answe
 // sameLine: two copies of a function differ in what the compiler says of columns.
 func sameLine(a, b vmlinux.Location) bool {
 	return a.Function == b.Function && a.File == b.File && a.Line == b.Line
-}
-
-// maxPadding is above the bytes between two functions: functions are aligned to 64 bytes at most (CONFIG_FUNCTION_ALIGNMENT), but 67
-// bytes follow do_one_initcall in Debian's 6.12. Symbols that kallsyms knows and the file does not, or the other way
-// round, are why a size may be between the symbol's own and the distance to the next.
-const maxPadding = 128
-
-// pick tells functions of one name apart by the size that a trace gives, as scripts/faddr2line does: it is the distance to the next
-// symbol. Where that fits none, it may be what is a little more than the function's own size. Functions at one address are one.
-func pick(functions []vmlinux.Function, p trace.Place) []vmlinux.Function {
-	exact := func(f vmlinux.Function) bool { return f.Span == p.Size }
-	near := func(f vmlinux.Function) bool {
-		return f.Size != 0 && p.Size >= f.Size && p.Size-f.Size < maxPadding
-	}
-	for _, fits := range [...]func(vmlinux.Function) bool{exact, near} {
-		var found []vmlinux.Function
-		for _, f := range functions {
-			if fits(f) && (len(found) == 0 || found[len(found)-1].Addr != f.Addr) {
-				found = append(found, f)
-			}
-		}
-		if len(found) > 0 {
-			return found
-		}
-	}
-	return nil
 }
 
 // locate gives the functions at a link-time address, or why there are none.

@@ -38,34 +38,6 @@ func filtered(t *testing.T, k trace.Symbols, text string) string {
 	return out.String()
 }
 
-func TestPick(t *testing.T) {
-	at := func(addr, size, span uint64) vmlinux.Function {
-		return vmlinux.Function{Symbol: vmlinux.Symbol{Addr: vmlinux.Addr(addr), Size: size}, Span: span}
-	}
-	a, b, alias := at(0x1000, 0x18, 0x20), at(0x2000, 0x28, 0x30), at(0x1000, 0x18, 0x20)
-	for _, tt := range []struct {
-		name string
-		of   []vmlinux.Function
-		size uint64
-		want []vmlinux.Function
-	}{
-		{"by the distance to the next symbol", []vmlinux.Function{a, b}, 0x30, []vmlinux.Function{b}},
-		{"a name with two ends", []vmlinux.Function{a, alias}, 0x20, []vmlinux.Function{a}},
-		{"a symbol that kallsyms has not", []vmlinux.Function{a}, 0x40, []vmlinux.Function{a}},
-		{"the symbol's own size", []vmlinux.Function{a}, 0x18, []vmlinux.Function{a}},
-		{"the exact one wins", []vmlinux.Function{a, b}, 0x20, []vmlinux.Function{a}},
-		{"of another build", []vmlinux.Function{a}, 0x10, nil},
-		{"of another build, larger", []vmlinux.Function{a}, 0x18 + maxPadding, nil},
-		{"a label without a size", []vmlinux.Function{at(0x1000, 0, 0x20)}, 0x21, nil},
-		{"none", nil, 0x20, nil},
-		{"not told apart", []vmlinux.Function{a, at(0x3000, 0x20, 0x20)}, 0x20, []vmlinux.Function{a, at(0x3000, 0x20, 0x20)}},
-	} {
-		if got := pick(tt.of, trace.Place{Size: tt.size}); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: 0x%x of %v: %v, want %v", tt.name, tt.size, tt.of, got, tt.want)
-		}
-	}
-}
-
 // TestSameName: static functions of one name. nm has five type_show of different sizes in good-6.1, five cmask_show of one size in
 // five files of arch/x86/events, and two jhash, which is inline in a header and twice not inlined.
 func TestSameName(t *testing.T) {
