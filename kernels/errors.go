@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +67,28 @@ func freeSpace(path string) (uint64, bool) {
 		return 0, false
 	}
 	return st.Bavail * uint64(st.Bsize), true
+}
+
+// Writable says why nothing can be written to the directory path, which need not be there yet; nil if something can, as far as
+// permissions tell. Nothing is written. Errors are infrastructure errors.
+func Writable(path string) error {
+	for {
+		st, err := os.Stat(path)
+		switch {
+		case err == nil && !st.IsDir():
+			return blame.New(blame.Infrastructure, "cache: "+path+": is a file, not a directory", "set XDG_CACHE_HOME to a directory that can be written")
+		case err == nil:
+			if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
+				return blame.New(blame.Infrastructure, "cache: "+path+": cannot be written: "+err.Error(), "set XDG_CACHE_HOME to a directory that can be written")
+			}
+			return nil
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			return nil // what cannot be told is no error
+		}
+		path = up
+	}
 }
 
 func interrupted(op string) error {

@@ -3,6 +3,7 @@ package kernels
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"kcatch/internal/blame"
@@ -49,5 +50,24 @@ func TestFreeSpace(t *testing.T) {
 	below, too := FreeSpace(filepath.Join(t.TempDir(), "not", "there"))
 	if !ok || !too || here == 0 || below == 0 {
 		t.Errorf("free space: %d %v, %d %v", here, ok, below, too)
+	}
+}
+
+// TestWritable: a cache that is not there yet may be made; a file stands in the way of one.
+func TestWritable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, filepath.Join(dir, "not", "yet")} {
+		if err := Writable(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, path := range []string{file, filepath.Join(file, "kcatch")} {
+		if err := Writable(path); blame.Of(err) != blame.Infrastructure || !strings.Contains(err.Error(), file+": is a file") || blame.Hint(err) == "" {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

@@ -182,7 +182,14 @@ func TestReadKernel(t *testing.T) {
 	if err := os.WriteFile(text, []byte("no kernel"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{text, text + ".not", "/"} {
+	self, err := os.Executable() // an ELF file with symbols and DWARF
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readKernel(self); err == nil || !strings.Contains(err.Error(), "is no kernel") {
+		t.Errorf("a program: %v", err)
+	}
+	for _, name := range []string{text, text + ".not", "/", self} {
 		if _, err := readKernel(name); blame.Of(err) != blame.Usage {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"kcatch/gdb/guest"
 	"kcatch/gdb/vmlinux"
 	"kcatch/internal/blame"
 	"kcatch/kernels/kconfig"
@@ -23,6 +24,9 @@ func readKernel(path string) (*Kernel, error) {
 		return nil, &blame.Error{Kind: blame.Usage, Msg: err.Error(), Hint: "name the kernel's vmlinux, an ELF file with its symbols", Err: err}
 	}
 	defer f.Close()
+	if text, ok := f.Section(".text"); (!ok || text.Addr < guest.StartKernelMap) && f.Release() == "" {
+		return nil, blame.New(blame.Usage, path+": is no kernel: it is an ELF file, but has no code where kernels have theirs", "name the kernel's vmlinux")
+	}
 	k := &Kernel{Path: path, Release: f.Release(), DWARF: f.DWARFVersion()}
 	_, k.DebugFrame = f.Section(".debug_frame")
 	_, k.ORC = f.ORC()

@@ -75,6 +75,9 @@ func (f *Facts) lookAtCache(ctx context.Context) {
 	if f.CacheDir, f.CacheError = (&kernels.Builder{}).CacheDir(); f.CacheError != nil {
 		return
 	}
+	if f.CacheError = kernels.Writable(f.CacheDir); f.CacheError != nil {
+		return
+	}
 	f.Free, f.FreeKnown = kernels.FreeSpace(f.CacheDir)
 	c, err := cache.List(ctx, f.CacheDir)
 	f.CacheBytes, f.CacheError = c.Bytes, err

@@ -20,7 +20,7 @@ type Emulator struct {
 const askDeadline = 10 * time.Second
 
 // Ask starts an emulator, by name or path as in [FindQEMU], for each question that it answers and ends. The error is an infrastructure
-// error: it is not there, or it does not run.
+// error: it is not there, it does not run, or it is none.
 func Ask(ctx context.Context, name string) (Emulator, error) {
 	path, err := FindQEMU(name)
 	if err != nil {
@@ -37,6 +37,9 @@ func Ask(ctx context.Context, name string) (Emulator, error) {
 	}
 	e.Version = parseVersion(answers["-version"])
 	e.Machines, e.Accels = parseNames(answers["-machine"]), parseNames(answers["-accel"])
+	if e.Version == "" && len(e.Machines) == 0 { // a program that takes any arguments
+		return e, blame.New(blame.Infrastructure, "ask qemu: "+path+": is not a QEMU: it names neither its version nor a machine", installHint)
+	}
 	return e, nil
 }
 

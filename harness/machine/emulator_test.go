@@ -28,6 +28,8 @@ func TestAskOfWhatIsNoQEMU(t *testing.T) {
 	for _, c := range []struct{ script, want string }{
 		{`echo "qemu-system-x86_64: error while loading shared libraries: libfdt.so.1" >&2; exit 127`, "loading shared libraries: libfdt.so.1"},
 		{`exit 3`, "exit status 3"},
+		{`exit 0`, "is not a QEMU"},
+		{`echo hello`, "is not a QEMU"},
 	} {
 		e, err := Ask(t.Context(), script(t, c.script))
 		if blame.Of(err) != blame.Infrastructure || !strings.Contains(err.Error(), c.want) {
