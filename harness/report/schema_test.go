@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kcatch/harness/verdict"
 	"kcatch/internal/schema"
@@ -51,6 +53,41 @@ func TestSmokeJSONHasItsSchema(t *testing.T) {
 	}
 }
 
+// TestSmallJSONHasItsSchema: symbolize, doctor and cache write what docs/schema says, with every field and with as few as there may be.
+func TestSmallJSONHasItsSchema(t *testing.T) {
+	place, few := verdict.Place{}, verdict.Place{Schema: verdict.PlaceSchema, Frames: []verdict.PlaceFrame{}}
+	fill(reflect.ValueOf(&place).Elem(), "x")
+	place.Schema = verdict.PlaceSchema
+	health := verdict.Doctor{Checks: []verdict.DoctorCheck{}}
+	health.Add(verdict.DoctorCheck{Name: "gcc", Status: verdict.Ill, Text: "not installed", Fix: "apt-get", Packages: []string{"gcc"}})
+	entry := verdict.CacheEntry{Kind: "source", Name: "x", What: "y", Path: "/z", Bytes: 1 << 40, Used: time.Unix(1, 2), InUse: true}
+	cache := verdict.Cache{Schema: verdict.CacheSchema, Dir: "/c", Entries: []verdict.CacheEntry{entry}, Bytes: 1, Removed: []verdict.CacheEntry{entry}, DryRun: true}
+	for _, tt := range []struct {
+		schema string
+		write  func(io.Writer) error
+	}{
+		{"symbolize", func(w io.Writer) error { return PlaceJSON(w, &place) }},
+		{"symbolize", func(w io.Writer) error { return PlaceJSON(w, &few) }},
+		{"doctor", func(w io.Writer) error { return DoctorJSON(w, &health) }},
+		{"cache", func(w io.Writer) error { return CacheJSON(w, &cache) }},
+	} {
+		s, err := schema.Open(filepath.Join(schemas, tt.schema+"-v1.schema.json"), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := tt.write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(b.Bytes()); err != nil {
+			t.Errorf("%s: %v\n%s", tt.schema, err, b.Bytes())
+		}
+		if s.Validate([]byte("{}")) == nil {
+			t.Errorf("%s: the schema takes {}", tt.schema)
+		}
+	}
+}
+
 // plausible gives words of a fixed list a member of it.
 func plausible(v reflect.Value) {
 	switch v.Kind() {
@@ -87,10 +124,14 @@ func TestSchemasHaveTheGoTypes(t *testing.T) {
 	for file, typ := range map[string]reflect.Type{
 		"result-v1.schema.json": reflect.TypeFor[verdict.Result](),
 		"smoke-v1.schema.json":  reflect.TypeFor[verdict.Smoke](),
+
+		"symbolize-v1.schema.json": reflect.TypeFor[verdict.Place](),
+		"doctor-v1.schema.json":    reflect.TypeFor[verdict.Doctor](),
+		"cache-v1.schema.json":     reflect.TypeFor[verdict.Cache](),
 	} {
 		c := comparison{t: t, files: map[string]map[string]any{}, seen: map[reflect.Type]bool{}}
 		c.object(file, "", c.read(file), typ)
-		if len(c.seen) < 4 {
+		if len(c.seen) < 2 {
 			t.Errorf("%s: only %d types were compared", file, len(c.seen))
 		}
 	}
@@ -181,9 +222,9 @@ func (c *comparison) value(file, at string, s map[string]any, typ reflect.Type, 
 	if typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
-	want := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Int: "integer", reflect.Uint64: "integer",
+	want := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Int: "integer", reflect.Int64: "integer", reflect.Uint64: "integer",
 		reflect.Float64: "number", reflect.Slice: "array", reflect.Struct: "object"}[typ.Kind()]
-	if typ == reflect.TypeFor[verdict.Hex]() {
+	if typ == reflect.TypeFor[verdict.Hex]() || typ == reflect.TypeFor[time.Time]() {
 		want = "string"
 	}
 	got := s["type"]
