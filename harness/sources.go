@@ -2,8 +2,11 @@ package harness
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"kcatch/gdb/vmlinux"
@@ -65,4 +68,34 @@ func treeSource(prefix, vmlinux, file string) ([]byte, error) {
 		return nil, fmt.Errorf("source: %s: has changed since the vmlinux was built", path)
 	}
 	return os.ReadFile(path)
+}
+
+// SourcePath says that what the debug information has at From, a file or a directory, lies at To as it was built.
+type SourcePath struct{ From, To string }
+
+// SourcePaths are for a debugger, which goes by the names in the debug information: of a build in the cache those are of a tree that
+// the next build with other patches changes. The first that fits counts. Of another vmlinux there are none.
+func SourcePaths(path string) []SourcePath {
+	built, ok := kernels.OpenBuild(path)
+	if !ok {
+		return nil
+	}
+	f, err := vmlinux.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	tree := strings.TrimSuffix(f.TreePrefix(), "/")
+	if !filepath.IsAbs(tree) {
+		return nil
+	}
+	var paths []SourcePath
+	files, root := built.Patched()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		paths = append(paths, SourcePath{filepath.Join(tree, name), files[name]})
+	}
+	if root != "" && root != tree {
+		paths = append(paths, SourcePath{tree, root})
+	}
+	return paths
 }

@@ -19,11 +19,12 @@ const (
 //go:embed kcatch.py
 var python []byte
 
-// script is the gdb script that attaches to a machine that is held. kernelScripts is the vmlinux-gdb.py of the build, or empty.
+// script is the gdb script that attaches to a machine that is held. kernelScripts is the vmlinux-gdb.py of the build, or empty;
+// sources are where its source lies as it was built.
 //
 // The kernel's own would be loaded with the symbols, if gdb's auto-load safe-path had its directory; here it is loaded by
 // name, once the symbols are where they belong. The exec-file tells gdb the architecture before there is a target. "target remote" and "source" take the rest of the line as it is.
-func script(h harness.Held, kernelScripts string) string {
+func script(h harness.Held, kernelScripts string, sources []harness.SourcePath) string {
 	var b strings.Builder
 	if h.Vmlinux != "" {
 		at := ""
@@ -34,6 +35,9 @@ func script(h harness.Held, kernelScripts string) string {
 		if kernelScripts != "" {
 			fmt.Fprintf(&b, "source %s\n", kernelScripts)
 		}
+	}
+	for _, s := range sources {
+		fmt.Fprintf(&b, "set substitute-path %s %s\n", gdbWord(s.From), gdbWord(s.To))
 	}
 	fmt.Fprintf(&b, "target remote %s\nsource %s\nkcatch-load %s\n", h.Socket, filepath.Join(h.Dir, pythonName), h.Result.Artifacts.Result)
 	return b.String()

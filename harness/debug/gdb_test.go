@@ -26,16 +26,43 @@ set auto-load python-scripts off
 symbol-file -o 0x1c00000 "/a b/\"c\"/vmlinux"
 set auto-load python-scripts on
 source /a b/vmlinux-gdb.py
+set substitute-path "/s/a \"b\".h" "/e/a.h"
+set substitute-path "/s" "/r"
 target remote /run/kc-1/g
 source /out/kcatch.py
 kcatch-load /out/result.json
 `
-	if got := script(h, "/a b/vmlinux-gdb.py"); got != want {
+	if got := script(h, "/a b/vmlinux-gdb.py", []harness.SourcePath{{From: `/s/a "b".h`, To: "/e/a.h"}, {From: "/s", To: "/r"}}); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	h.Vmlinux = ""
-	if got := script(h, ""); got != want[strings.Index(want, "target"):] {
+	if got := script(h, "", nil); got != want[strings.Index(want, "target"):] {
 		t.Errorf("without a vmlinux: %s", got)
+	}
+}
+
+// TestSourceAsBuilt: gdb shows the header as the patch made it, and others as they were, whatever was built in that tree since.
+func TestSourceAsBuilt(t *testing.T) {
+	vmlinux := fixtures.Find(t, fixtures.Seed61).Vmlinux
+	_, err := exec.LookPath("gdb")
+	fixtures.Need(t, err == nil, "gdb", "apt-get install gdb")
+	paths := harness.SourcePaths(vmlinux)
+	if len(paths) != 2 || !strings.HasSuffix(paths[0].From, "/src/include/linux/page-flags.h") || filepath.Dir(paths[0].From) != filepath.Join(paths[1].From, "include/linux") {
+		t.Fatalf("%+v", paths)
+	}
+	commands, _, _ := strings.Cut(script(harness.Held{Result: &verdict.Result{}, Vmlinux: vmlinux}, "", paths), "target remote")
+	file := filepath.Join(t.TempDir(), "x.gdb")
+	if err := os.WriteFile(file, []byte(commands+"list page-flags.h:503\ninfo source\nlist start_kernel\ninfo source\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("gdb", "-q", "-nx", "-batch", "-x", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"Located in " + paths[0].To + "\n", "Located in " + paths[1].To + "/init/main.c\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
 	}
 }
 

@@ -94,7 +94,7 @@ func (s *Session) Run(ctx context.Context, p harness.Progress) (verdict.Result, 
 
 // over has the machine.
 func (s *Session) over(ctx context.Context, h harness.Held) error {
-	for name, data := range map[string][]byte{scriptName: []byte(script(h, kernelScripts(h.Vmlinux))), pythonName: python} {
+	for name, data := range map[string][]byte{scriptName: []byte(script(h, kernelScripts(h.Vmlinux), harness.SourcePaths(h.Vmlinux))), pythonName: python} {
 		if err := os.WriteFile(filepath.Join(h.Dir, name), data, 0o644); err != nil {
 			return &blame.Error{Kind: blame.Infrastructure, Msg: "debug: " + err.Error(), Hint: "give another directory with --out", Err: err}
 		}
