@@ -60,7 +60,7 @@ func panicked(e *Evidence) *Finding {
 		if at < 0 {
 			continue
 		}
-		frame := beyond(c, at, reporting)
+		frame := lockedUp(c, beyond(c, at, reporting))
 		f := &Finding{Class: verdict.Panic, CPU: c.CPU, Frame: frame}
 		what := panicText(e)
 		if what == "" && e.PanicFormat != "" {
@@ -74,6 +74,24 @@ func panicked(e *Evidence) *Finding {
 		return f
 	}
 	return nil
+}
+
+// lockupWatchdogs find in an interrupt that what they interrupted does not get on, and panic where they are told to: softlockup_panic,
+// panic_on_rcu_stall, nmi_watchdog=panic (kernel/watchdog.c, watchdog_hld.c, rcu/tree_stall.h; of 6.1 and 6.12).
+var lockupWatchdogs = []string{"watchdog_timer_fn", "panic_on_rcu_stall", "watchdog_overflow_callback", "watchdog_hardlockup_check"}
+
+// lockedUp is the frame that a watchdog at frame found to be locked up: it is the kernel's own word as a hang's is ours. It is frame itself
+// when it is no watchdog's, or speaks of another CPU and interrupted an idle one.
+func lockedUp(c *Chain, frame int) int {
+	if !listed(c.Frames[frame].Function, lockupWatchdogs) {
+		return frame
+	}
+	for _, t := range c.Traps {
+		if t.Index > frame && c.index(t.Index, "do_idle", "cpu_startup_entry") < 0 {
+			return beyond(c, t.Index, reporting, waiting)
+		}
+	}
+	return frame
 }
 
 // panicText is the kernel's own text, from the log in memory: "Kernel panic - not syncing: %s" (kernel/panic.c).

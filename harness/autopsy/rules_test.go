@@ -85,6 +85,10 @@ func TestJudge(t *testing.T) {
 			"Kernel panic - not syncing: first\nBUG: kernel NULL pointer dereference, address: 0\nOops: 0002 [#1] SMP\nRIP: 0010:notifier+0x10/0x20", verdict.Panic, "", "culprit", 0},
 		{"an oops in the log and the panic that follows", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "panic do_exit f", false))},
 			"BUG: kernel NULL pointer dereference, address: 0\nOops: 0002 [#1] SMP\nRIP: 0010:worker+0x10/0x20\nKernel panic - not syncing: Attempted to kill init!", verdict.Oops, "", "worker", 0},
+		{"a watchdog that panics", watch.Stop{Kind: watch.Dead}, []Chain{chainOf(0, "panic watchdog_timer_fn __run_hrtimer asm_sysvec_apic_timer_interrupt ~(cpu_relax spinner kthread", false)},
+			"Kernel panic - not syncing: softlockup: hung tasks", verdict.Panic, "", "spinner", 0},
+		{"a watchdog that panics over another CPU", watch.Stop{Kind: watch.Dead}, []Chain{chainOf(0, "panic (panic_on_rcu_stall print_other_cpu_stall asm_sysvec_apic_timer_interrupt ~default_idle do_idle", false)},
+			"Kernel panic - not syncing: RCU Stall", verdict.Panic, "", "panic_on_rcu_stall", 0},
 		{"double fault", watch.Stop{Kind: watch.Dead}, []Chain{on(chainOf(0, "panic die exc_double_fault asm_exc_double_fault !recurse recurse f", false))},
 			"", verdict.DoubleFault, "", "recurse", 0},
 		{"an oops in a softirq", watch.Stop{Kind: watch.Dead}, []Chain{chainOf(0, "oops_begin page_fault_oops exc_page_fault asm_exc_page_fault !culprit call_timer_fn asm_sysvec_apic_timer_interrupt ~delay_tsc f do_one_initcall", false)},
@@ -225,19 +229,22 @@ func TestEnded(t *testing.T) {
 		name  string
 		stop  watch.Stop
 		chain Chain
+		log   *machine.ExceptionLog
 		want  watch.Kind
 	}{
-		{"reboot -f", reached, chainOf(0, "native_machine_emergency_restart kernel_restart do_reboot", false), watch.Reached},
-		{"reboot -f by triple fault", reached, without(chainOf(0, "native_machine_emergency_restart kernel_restart do_reboot", false)), watch.Reached},
-		{"a reset by user space", reached, chainOf(0, "write_port vfs_write do_syscall_64", false), watch.Reached},
-		{"a reset out of nowhere, as by another kernel", reached, at(without(Chain{}), Elsewhere), watch.Reached},
-		{"a triple fault", reached, without(chainOf(0, "culprit do_syscall_64", false)), watch.Shutdown},
-		{"halt -f", watch.Stop{Kind: watch.Dead, Marker: true, Until: "init"}, halted(chainOf(0, "stop_this_cpu kernel_halt do_reboot", false)), watch.Reached},
-		{"halt -f before the symbol that was asked for", watch.Stop{Kind: watch.Dead, Marker: true, Until: "f"}, halted(chainOf(0, "stop_this_cpu kernel_halt do_reboot", false)), watch.Dead},
-		{"dead after init", watch.Stop{Kind: watch.Dead, Marker: true, Until: "init"}, halted(chainOf(0, "panic do_exit", false)), watch.Dead},
+		{"reboot -f", reached, chainOf(0, "native_machine_emergency_restart kernel_restart do_reboot", false), nil, watch.Reached},
+		{"reboot -f by triple fault", reached, without(chainOf(0, "native_machine_emergency_restart kernel_restart do_reboot", false)), nil, watch.Reached},
+		{"a reset by user space", reached, chainOf(0, "write_port vfs_write do_syscall_64", false), nil, watch.Reached},
+		{"a reset out of nowhere, as by another kernel", reached, at(without(Chain{}), Elsewhere), nil, watch.Reached},
+		{"a triple fault", reached, without(chainOf(0, "culprit do_syscall_64", false)), nil, watch.Shutdown},
+		{"a triple fault that QEMU logged, where an exception could be delivered", reached, chainOf(0, "culprit do_syscall_64", false), &machine.ExceptionLog{Whole: true, TripleFault: true}, watch.Shutdown},
+		{"a reset by user space, by QEMU's log", reached, chainOf(0, "write_port vfs_write do_syscall_64", false), &machine.ExceptionLog{Whole: true}, watch.Reached},
+		{"halt -f", watch.Stop{Kind: watch.Dead, Marker: true, Until: "init"}, halted(chainOf(0, "stop_this_cpu kernel_halt do_reboot", false)), nil, watch.Reached},
+		{"halt -f before the symbol that was asked for", watch.Stop{Kind: watch.Dead, Marker: true, Until: "f"}, halted(chainOf(0, "stop_this_cpu kernel_halt do_reboot", false)), nil, watch.Dead},
+		{"dead after init", watch.Stop{Kind: watch.Dead, Marker: true, Until: "init"}, halted(chainOf(0, "panic do_exit", false)), nil, watch.Dead},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := ended(&Evidence{Stop: tc.stop, Chains: []Chain{tc.chain}}); got != tc.want {
+			if got := ended(&Evidence{Stop: tc.stop, Chains: []Chain{tc.chain}, Exceptions: tc.log}); got != tc.want {
 				t.Errorf("ended = %d, want %d", got, tc.want)
 			}
 		})
