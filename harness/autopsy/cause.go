@@ -32,7 +32,7 @@ var waiting = []string{
 	"schedule_hrtimeout*", "kthread_stop", "__down*",
 	"cpu_relax", "rep_nop", "halt", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle", "amd_e400_idle",
 	"acpi_idle_do_entry", "acpi_safe_halt", "acpi_idle_enter", "cpuidle_enter_state", "cpuidle_enter", "default_idle_call",
-	"cpuidle_idle_call", "do_idle", "cpu_startup_entry", "mwait_idle", "native_queued_spin_lock_slowpath",
+	"cpuidle_idle_call", "cpu_idle_poll", "do_idle", "cpu_startup_entry", "mwait_idle", "native_queued_spin_lock_slowpath",
 	"queued_spin_lock_slowpath", "queued_spin_lock", "virt_spin_lock", "pv_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath",
 	"queued_read_lock_slowpath", "queued_write_lock_slowpath", "queued_read_lock", "queued_write_lock", "do_raw_read_lock", "do_raw_write_lock",
 	"__raw_read_lock*", "_raw_read_lock*", "__raw_write_lock*", "_raw_write_lock*", "read_lock*", "write_lock*", "osq_lock", "arch_atomic_*", "atomic_*", "do_raw_spin_lock", "__raw_spin_lock*", "_raw_spin_lock*", "spin_lock*",

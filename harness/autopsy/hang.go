@@ -13,19 +13,19 @@ func hang(e *Evidence) *Finding {
 	if len(e.Chains) == 0 {
 		return nil
 	}
-	pick, kind := &e.Chains[max(0, slices.IndexFunc(e.Chains, func(c Chain) bool { return !c.has(putAway...) }))], verdict.Idle
+	pick, kind := firstOf(e.Chains), verdict.Idle
 	for i := range e.Chains {
 		c := &e.Chains[i]
 		if c.has(putAway...) { // it waits for nothing, and nobody waits for it
 			continue
 		}
 		k := hangKind(c, e.Stop.Pace)
-		if rank(k) > rank(kind) || rank(k) == rank(kind) && irqsOff(c, e.Stop.Pace) > irqsOff(pick, e.Stop.Pace) {
+		if rank(k) > rank(kind) || rank(k) == rank(kind) && k != verdict.Idle && irqsOff(c, e.Stop.Pace) > irqsOff(pick, e.Stop.Pace) {
 			pick, kind = c, k
 		}
 	}
 	f := &Finding{Class: verdict.Hang, Hang: kind, CPU: pick.CPU, Frame: first(pick, waiting), Notes: paceNotes(e.Stop)}
-	if kind == verdict.Idle && len(e.Tasks) > 0 { // nobody runs: what init waits for is the cause
+	if kind == verdict.Idle && len(e.Tasks) > 0 && !e.Tasks[0].OnCPU { // nobody runs: what init waits for is the cause
 		t := &e.Tasks[0]
 		f.Task, f.Frame = t, first(&t.Chain, waiting)
 		f.What = fmt.Sprintf("every vCPU is idle; task %d (%s) waits", t.PID, t.Comm)
@@ -59,6 +59,22 @@ func hang(e *Evidence) *Finding {
 	return f
 }
 
+// firstOf is the chain that a machine is judged by on which every vCPU is idle: one that halts outside of the idle task, as a loop of STI
+// and HLT in a driver does, before one that is in it, and what is put away last.
+func firstOf(chains []Chain) *Chain {
+	for _, is := range []func(Chain) bool{
+		func(c Chain) bool {
+			return !c.has(putAway...) && !c.has("do_idle", "cpu_startup_entry") && c.Where == KernelText
+		},
+		func(c Chain) bool { return !c.has(putAway...) },
+	} {
+		if i := slices.IndexFunc(chains, is); i >= 0 {
+			return &chains[i]
+		}
+	}
+	return &chains[0]
+}
+
 // putAway are the functions in which a CPU stays that the kernel has taken offline or stopped (arch/x86/kernel/smpboot.c, process.c,
 // acpi/cstate.c). It is halted with interrupts off, or spins so where MWAIT is nothing but a pause, as it is under TCG.
 var putAway = []string{"native_play_dead", "play_dead", "hlt_play_dead", "mwait_play_dead", "mwait_play_dead_cpuid_hint", "acpi_idle_play_dead",
@@ -67,7 +83,9 @@ var putAway = []string{"native_play_dead", "play_dead", "hlt_play_dead", "mwait_
 // hangKind is what a vCPU does. Of one that executes the samples tell it better than the last look, which may have met it
 // in an interrupt, or in a moment between two.
 func hangKind(c *Chain, seen watch.Pace) verdict.HangKind {
-	switch {
+	switch poll := c.index(0, "cpu_idle_poll"); {
+	case poll >= 0 && (len(c.Traps) == 0 || poll < c.Traps[0].Index): // idle=poll: the idle task runs
+		return verdict.Idle
 	case c.Halted && !c.Regs.InterruptsOn():
 		if c.Where == LowMemory { // a parked AP
 			return verdict.Idle

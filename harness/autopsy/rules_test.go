@@ -130,6 +130,10 @@ func TestJudge(t *testing.T) {
 			[]Chain{on(chainOf(0, "spinner do_syscall_64", false)), halted(chainOf(1, "native_halt (hlt_play_dead native_play_dead do_idle", false))}, "", verdict.Hang, verdict.Spin, "spinner", 0},
 		{"nor is one for which MWAIT is a pause", watch.Stop{Kind: watch.Stuck},
 			[]Chain{on(halted(chainOf(0, "default_idle do_idle rest_init", false))), chainOf(1, "mwait_play_dead native_play_dead do_idle", false)}, "", verdict.Hang, verdict.Idle, "rest_init", 0},
+		{"it halts outside of the idle task, with interrupts on", watch.Stop{Kind: watch.Stuck},
+			[]Chain{on(halted(chainOf(0, "default_idle do_idle rest_init", false))), on(halted(chainOf(1, "halter do_one_initcall kernel_init", false)))}, "", verdict.Hang, verdict.Idle, "halter", 1},
+		{"idle=poll, and an interrupt that does not come back", watch.Stop{Kind: watch.Stuck}, []Chain{on(chainOf(0, "spinner asm_sysvec_apic_timer_interrupt ~cpu_idle_poll do_idle rest_init", false))}, "", verdict.Hang, verdict.Spin, "spinner", 0},
+		{"idle=poll", watch.Stop{Kind: watch.Stuck}, []Chain{on(chainOf(0, "(cpu_relax cpu_idle_poll do_idle rest_init", false))}, "", verdict.Hang, verdict.Idle, "rest_init", 0},
 		{"halted for good", watch.Stop{Kind: watch.Dead}, []Chain{halted(chainOf(0, "(halt stopper "+boot, false))}, "", verdict.Hang, verdict.Halted, "stopper", 0},
 		{"no kernel", watch.Stop{Kind: watch.Stuck}, []Chain{at(Chain{Regs: amd64.Registers{EFLAGS: interruptsOn}}, LowMemory)}, "", verdict.NoKernel, "", "", 0},
 	} {
