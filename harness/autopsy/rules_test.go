@@ -183,6 +183,18 @@ func TestRefusedEntry(t *testing.T) {
 	}
 }
 
+// TestReturnToNowhere: behind a return through an address that was written over, the stack has no caller on top.
+func TestReturnToNowhere(t *testing.T) {
+	c := nowhere(chainOf(0, "!none", false))
+	c.Traps[0].Vector, c.Traps[0].WildPC = amd64.PageFault, true
+	c.Frames = append(chainOf(0, "oops_begin page_fault_oops exc_page_fault asm_exc_page_fault", false).Frames, c.Frames...)
+	c.Traps[0].Index = 4
+	f := Judge(&Evidence{Stop: watch.Stop{Kind: watch.Dead}, Chains: []Chain{c}})
+	if f.Class != verdict.Oops || !strings.Contains(f.What, "from nobody") {
+		t.Errorf("%s: %s", f.Class, f.What)
+	}
+}
+
 // TestResetByDevice: only a log that would have a triple fault tells that there was none.
 func TestResetByDevice(t *testing.T) {
 	for _, tc := range []struct {
