@@ -41,6 +41,13 @@ func TestSelectedFaultsAreInTheDiff(t *testing.T) {
 	for _, f := range c.Faults {
 		for _, m := range name.FindAllStringSubmatch(f.Append+" "+f.Run, -1) {
 			when, what := m[1], m[2]+m[3]
+			if rest, ok := strings.CutPrefix(what, "in-"); ok { // in-INSIDE-WHAT
+				inside, rest, _ := strings.Cut(rest, "-")
+				if !strings.Contains(string(diff), `{ "`+inside+`-", `) {
+					t.Errorf("%s: fault %s is inside %s, which selectable.diff does not know", f.Where, f.Name, inside)
+				}
+				what = rest
+			}
 			known := special[what] || strings.Contains(string(diff), `{ "`+what+`", `)
 			if when == "startup" || when == "decompressor" {
 				known = strings.Contains(string(diff), "kcatch_"+when+"_"+what+"(")
