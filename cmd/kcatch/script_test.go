@@ -16,6 +16,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"kcatch": main, "tui-panics": tuiPanics})
 }
 
+// exitAtOnce keeps the race detector from waiting a second before it lets a program end: a user's kcatch does not wait either, and there
+// are some 400 of them in the scripts.
+const exitAtOnce = "atexit_sleep_ms=0"
+
 // TestScripts runs the command line's contract as scripts: testdata/script/*.txt, kcatch itself inside. Scripts named
 // real-* boot real kernels under a real QEMU; the others never start one, and build with the tools of testdata/fake.
 func TestScripts(t *testing.T) {
@@ -34,6 +38,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("KCATCH", kcatch) // for scripts that have another PATH
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
+			e.Setenv("GORACE", exitAtOnce)
 			if strings.HasPrefix(filepath.Base(e.WorkDir), "script-real-") {
 				cache, err := os.UserCacheDir()
 				if err != nil {

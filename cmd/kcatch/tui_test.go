@@ -232,7 +232,7 @@ func (g *grid) start(env []string, program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = g.tty, g.tty, g.tty
 	cmd.Env = append(append(os.Environ(), "TERM=xterm-256color", "COLORTERM=", "NO_COLOR=", "LC_ALL=C.UTF-8", "TCELL_ALTSCREEN=",
-		"GORACE=atexit_sleep_ms=0"), env...) // the race detector waits a second before it lets a program end
+		"GORACE="+exitAtOnce), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)
