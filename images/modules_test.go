@@ -20,7 +20,8 @@ import (
 // TestPackDebian packs a part of Debian's module trees that needs nothing of the rest (6.1: plain .ko; 6.12: .ko.xz). The oracle of modules.dep is busybox's
 // depmod, which matches the symbols that modules export and use, where ours goes by .modinfo.
 func TestPackDebian(t *testing.T) {
-	for _, name := range []string{fixtures.Cloud61, fixtures.Cloud612} {
+	// All of them take their time, with xz and with gzip: 6.12 goes without its file systems, which are two thirds of these.
+	for name, parts := range map[string][]string{fixtures.Cloud61: {"arch", "crypto", "lib", "fs"}, fixtures.Cloud612: {"arch", "crypto", "lib"}} {
 		t.Run(name, func(t *testing.T) {
 			k := fixtures.Find(t, name)
 			fixtures.Need(t, k.Modules != "", "the modules of "+name, "make fixtures")
@@ -31,9 +32,9 @@ func TestPackDebian(t *testing.T) {
 			if tree.Release != filepath.Base(k.Modules) {
 				t.Errorf("release %q, want that of %s", tree.Release, k.Modules)
 			}
-			tree.Files = slices.DeleteFunc(tree.Files, func(f ko.File) bool { // all of them take their time, with xz and with gzip
+			tree.Files = slices.DeleteFunc(tree.Files, func(f ko.File) bool {
 				part, _, _ := strings.Cut(strings.TrimPrefix(f.Rel, "kernel/"), "/")
-				return !slices.Contains([]string{"arch", "crypto", "lib", "fs"}, part)
+				return !slices.Contains(parts, part)
 			})
 			if len(tree.Files) < 100 {
 				t.Fatalf("%d modules", len(tree.Files))
