@@ -76,8 +76,10 @@ func (b *boot) startMachine(ctx context.Context) error {
 	if err := b.stub.Handshake(ctx); err != nil {
 		return unheard("start", err)
 	}
-	b.ram, err = guest.OpenRAM(b.machine.RAMPath(), guest.LayoutFor(b.plan.Machine, b.plan.Memory))
-	return err
+	if b.ram, err = guest.OpenRAM(b.machine.RAMPath(), guest.LayoutFor(b.plan.Machine, b.plan.Memory)); err != nil {
+		return &blame.Error{Kind: blame.Infrastructure, Msg: err.Error(), Err: err}
+	}
+	return nil
 }
 
 // accelerators decides on the accelerator. It is a machine.Chooser, but where a test has a KVM of its own.
