@@ -47,13 +47,42 @@ func reset(e *Evidence) *Finding {
 		return nil
 	}
 	// The instruction that did it is behind the vCPU by a few, which may be in the delay that the kernel gives the device.
-	c := &e.Chains[max(0, slices.IndexFunc(e.Chains, func(c Chain) bool { return !c.Halted }))]
+	c := writer(e.Chains)
+	if c == nil {
+		return &Finding{Class: verdict.Reset, Frame: -1, What: "a device reset the machine",
+			Notes: []string{"QEMU logged no triple fault; of several vCPUs that ran it is not known which one wrote to the device"}}
+	}
 	f := &Finding{Class: verdict.Reset, CPU: c.CPU, Frame: first(c, waiting), What: "a device reset the machine",
 		Notes: []string{"QEMU logged no triple fault, and no vCPU is on the kernel's own way to a reset: it was a write to a port (0x64, 0xcf9), or a watchdog"}}
 	if f.Frame >= 0 {
 		f.What += ", at " + place(&c.Frames[f.Frame])
 	}
 	return f
+}
+
+// writer is the chain of the vCPU that reset the machine by a device: the only one that is not idle, or of several the only one that waits
+// for the device; the others go on for a moment. It is nil when that does not tell.
+func writer(chains []Chain) *Chain {
+	var busy, waits []*Chain
+	for i := range chains {
+		c := &chains[i]
+		if c.Halted || c.has("do_idle", "cpu_startup_entry") {
+			continue
+		}
+		busy = append(busy, c)
+		if len(c.Frames) > 0 && listed(c.Frames[0].Function, waiting) {
+			waits = append(waits, c)
+		}
+	}
+	for _, only := range [][]*Chain{busy, waits} {
+		if len(only) == 1 {
+			return only[0]
+		}
+	}
+	if len(chains) == 1 {
+		return &chains[0]
+	}
+	return nil
 }
 
 // tripleFault: the machine was reset and no vCPU is on a reboot path: an exception could not be delivered. The vCPU that

@@ -219,6 +219,29 @@ func TestResetByDevice(t *testing.T) {
 	}
 }
 
+// TestWriter: of several vCPUs that run the one that waits for the device reset the machine.
+func TestWriter(t *testing.T) {
+	idle, waits, busy := halted(chainOf(0, "default_idle do_idle", false)), chainOf(1, "__const_udelay writer f", false), chainOf(2, "unpack worker_thread", false)
+	for _, tc := range []struct {
+		name   string
+		chains []Chain
+		want   int // -1: none
+	}{
+		{"one runs", []Chain{idle, busy}, 2},
+		{"one of two waits", []Chain{idle, busy, waits}, 1},
+		{"neither waits", []Chain{busy, chainOf(1, "f g", false)}, -1},
+		{"the only one", []Chain{idle}, 0},
+	} {
+		got := -1
+		if c := writer(tc.chains); c != nil {
+			got = c.CPU
+		}
+		if got != tc.want {
+			t.Errorf("%s: vCPU %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
 // TestStateByChains: a kernel that ends the machine says no more in system_state how far it was.
 func TestStateByChains(t *testing.T) {
 	idle := chainOf(0, "default_idle do_idle rest_init start_kernel", false)
