@@ -26,6 +26,7 @@ import (
 // TestAutopsyOfOurs: a core gives what the boot that left it gave: at an early death, of an oops on two vCPUs, of a panic, and of a
 // reset, which shows in no memory.
 func TestAutopsyOfOurs(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		fixture, append string
 		cpus            int
@@ -158,6 +159,7 @@ func sameJSON(t *testing.T, got, want any) {
 // on two vCPUs too. Of an early exception the vector is a guess there; of an oops the stack is gone, and the kernel's own log has it; and
 // what runs is not taken for a death.
 func TestAutopsyOfQEMUs(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		fixture, append string
 		cpus            int
@@ -261,6 +263,7 @@ func (p physicalReader) ReadAt(b []byte, at int64) (int, error) {
 
 // TestAutopsyOfKdumps: registers of the exception itself, no control registers, memory in pieces.
 func TestAutopsyOfKdumps(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Faults61))
 	p.Append = "kcatch_fault=thread-null-write"
 	dir := t.TempDir()

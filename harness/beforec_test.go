@@ -48,6 +48,7 @@ func overwritten(t *testing.T, vmlinux, function string, code []byte) string {
 // TestBeforeC: a ud2 in what secondary_startup_64 calls, before there is an IDT to deliver it by. system_state is 0 then, as it is in
 // start_kernel().
 func TestBeforeC(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good612))
 	p.Kernel, p.Vmlinux = "", overwritten(t, p.Vmlinux, "early_setup_idt", []byte{0x0f, 0x0b})
 	r := boots(t, p)

@@ -42,6 +42,7 @@ func boots(t *testing.T, p Plan) verdict.Result {
 // TestSeedChain is the main job: the whole chain of the seed's death, on both kernels, with KASLR (the default), without,
 // and by PVH. The golden is read by a person; every pc of it is also asked of addr2line.
 func TestSeedChain(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{fixtures.Seed61, fixtures.Seed612} {
 		for how, change := range map[string]func(*Plan){
 			"kaslr":   func(*Plan) {},
@@ -180,6 +181,7 @@ func oracle(t *testing.T, vmlinux string, r verdict.Result) {
 
 // TestGoodKernelIsGood: the same kernels without the assertion reach init, on every machine type.
 func TestGoodKernelIsGood(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		fixture, machine string
 		cpus             int
@@ -199,6 +201,7 @@ func TestGoodKernelIsGood(t *testing.T) {
 
 // TestDeathsByCommandLine are ends that need no kernel of their own.
 func TestDeathsByCommandLine(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name   string
 		change func(*Plan)
@@ -223,6 +226,7 @@ func TestDeathsByCommandLine(t *testing.T) {
 
 // TestQuietKernelReachesInit: a kernel that prints nothing anywhere but in its ring is alive.
 func TestQuietKernelReachesInit(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
 	p.Append = "console=null quiet"
 	if r := boots(t, p); r.Verdict != verdict.Good {
@@ -232,6 +236,7 @@ func TestQuietKernelReachesInit(t *testing.T) {
 
 // TestTripleFaultIsFrozen: too little memory for the kernel resets the machine; QEMU keeps the registers.
 func TestTripleFaultIsFrozen(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Cloud61))
 	p.Memory = 64 << 20
 	p.Initrd = "none"
@@ -273,6 +278,7 @@ func TestNothingIsLeft(t *testing.T) {
 // TestUntilAnEarlySymbol: a function that is passed before the kernel can be found in RAM is seen all the same, wherever
 // KASLR has put it.
 func TestUntilAnEarlySymbol(t *testing.T) {
+	t.Parallel()
 	k := fixtures.Find(t, fixtures.Good61)
 	for _, symbol := range []string{"x86_64_start_kernel", "start_kernel", "kernel_init"} {
 		p := plan(t, k)
@@ -285,6 +291,7 @@ func TestUntilAnEarlySymbol(t *testing.T) {
 
 // TestPlanOfLittle: a plan that names a kernel and no more boots it as "kcatch boot" does.
 func TestPlanOfLittle(t *testing.T) {
+	t.Parallel()
 	k := fixtures.Find(t, fixtures.Good61)
 	p := Plan{Kernel: k.BzImage, Vmlinux: k.Vmlinux, Accel: "tcg", Out: t.TempDir()} // not what the host's KVM makes of it
 	if err := Check(t.Context(), p); err != nil {

@@ -28,6 +28,7 @@ func told(checks []verdict.Check) string {
 
 // TestChecks runs checks in a guest: they pass and fail, one prints TAP, one prints the log, and the kernel speaks while one speaks.
 func TestChecks(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
 	p.Run = "echo the run"
 	p.Checks = []GuestCheck{
@@ -72,6 +73,7 @@ func TestChecks(t *testing.T) {
 
 // TestDeathInCheck: the kernel dies in a check, or does not go on.
 func TestDeathInCheck(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, command string
 		quiet         time.Duration

@@ -10,6 +10,7 @@ import (
 // TestConditionValues: BUG_ON(v != 7) two levels of inlining down, where v is one more than the 7 that the function was called with
 // (kernels/faults/selectable.diff, kcatch_check_now). The seeds' condition is TestSeedChain's.
 func TestConditionValues(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Faults61))
 	p.Append = "kcatch_fault=setup-inline-bug"
 	r := boots(t, p)

@@ -15,6 +15,7 @@ import (
 // there. The text comes from the code that called it, with a boot vmlinux; from the console, when there is one; and
 // without both the death is still named.
 func TestDamagedPayload(t *testing.T) {
+	t.Parallel()
 	k := fixtures.Find(t, fixtures.Good61)
 	image, err := kernels.ReadBzImage(k.BzImage)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 // TestHold: an oops is held where it begins, with the stack whole and the core written. The stub takes the next debugger, whom no
 // breakpoint of ours stops: panic() is passed on the way on.
 func TestHold(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Faults61))
 	p.Append = "kcatch_fault=late-bug"
 	called := 0

@@ -13,6 +13,7 @@ import (
 
 // TestAnotherInit: an initramfs that is not ours prints no marker of this boot; the kernel's word must do.
 func TestAnotherInit(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
 	busybox, err := images.FindBusybox()
 	fixtures.Need(t, err == nil, "busybox-static", "make test-deps")
@@ -31,6 +32,7 @@ func TestAnotherInit(t *testing.T) {
 
 // TestRun: a command in the guest may be silent for longer than a kernel may; the boot ends with the guest's shutdown.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
 	p.Run, p.Quiet = "sleep 4; exit 3", 2*time.Second
 	r := boots(t, p)

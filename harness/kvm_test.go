@@ -137,6 +137,7 @@ func seedDied(t *testing.T, r verdict.Result) {
 // TestUnderKVM: with four breakpoints, taken out for a step, and without QEMU's log of exceptions the verdicts are the same: of a
 // kernel that dies, and of one that goes on after a breakpoint.
 func TestUnderKVM(t *testing.T) {
+	t.Parallel()
 	r, said, err := underKVM(t, "auto", "none", asItIs, &trusting{})
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +161,7 @@ func TestUnderKVM(t *testing.T) {
 // TestSymbolUnderKVM: the slide is not known while four breakpoints are all, and a symbol that was passed before the kernel was
 // found is no verdict on the kernel.
 func TestSymbolUnderKVM(t *testing.T) {
+	t.Parallel()
 	early := func(p *Plan) { p.Until = "x86_64_start_kernel" }
 	at0 := func(p *Plan) { p.Until, p.Append = "x86_64_start_kernel", "nokaslr" }
 	r, said, err := underKVM(t, "auto", "none", early, &trusting{})
@@ -181,6 +183,7 @@ func TestSymbolUnderKVM(t *testing.T) {
 
 // TestKVMFails at its own work: KVM that was our choice is left for TCG, said once, noted, and not chosen again.
 func TestKVMFails(t *testing.T) {
+	t.Parallel()
 	for fault, trouble := range map[string]string{
 		"msr":      "start qemu: error: failed to set MSR 0x10a to 0x69",
 		"refuses":  "watch: QEMU refuses: insert: hardware break point 0x",
@@ -216,6 +219,7 @@ func TestKVMFails(t *testing.T) {
 
 // TestKVMLies: a death before the kernel that is none under TCG. That is believed; a death that is the same there is no reproach.
 func TestKVMLies(t *testing.T) {
+	t.Parallel()
 	chooser := &trusting{}
 	r, said, err := underKVM(t, "auto", "lies", asItIs, chooser)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 // TestPagesAgreeWithDrgn: struct pages of a kernel with user space, decoded from their bytes, against drgn (Debian's python3-drgn
 // 0.0.22) and against the kernel's own zones and free lists. The kernel dies because its init is a program that ends.
 func TestPagesAgreeWithDrgn(t *testing.T) {
+	t.Parallel()
 	python := "/usr/bin/python3" // Debian's own, which has Debian's drgn
 	fixtures.Need(t, exec.Command(python, "-c", "import drgn").Run() == nil, "python3-drgn", "make test-deps")
 	for _, name := range []string{fixtures.Good61, fixtures.Good612} { // Debian's two, NUMA and all, agree too, in 20 s

@@ -14,6 +14,7 @@ import (
 // TestStarvedIsBootedOnceMore: a machine without a timer gives the panic that a host which is too busy gives now and then. It
 // is tried once more, and then believed, with a note; what the user has in --out stays.
 func TestStarvedIsBootedOnceMore(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
 	p.Machine = "q35,pit=off,hpet=off"
 	mine := filepath.Join(p.Out, "notes.txt")

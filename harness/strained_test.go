@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// A boot has everything to itself: its directory, its QEMU, its sockets. So the tests that boot run in parallel: many of them wait more
+// than they compute. Those of 32 GiB of guest memory do not, and neither do those that change the environment.
+
 // TestMain lets this binary stand before QEMU, see [strained].
 func TestMain(m *testing.M) {
 	if how := os.Getenv("KCATCH_STRAIN"); how != "" {

@@ -13,6 +13,7 @@ import (
 // kernel has freed and filled with int3 when the boot is over (objdump -d vmlinux has ud2 there), before there is a console, and its
 // report is far from the end of the log.
 func TestSurvivedWarn(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Survey61))
 	p.FailOn = []verdict.Class{verdict.Oops, verdict.Bug, verdict.Warn}
 	r := boots(t, p)

@@ -13,6 +13,7 @@ import (
 // TestTimeline: every initcall of the kernel's tables is there with its level, and two witnesses agree: the initcalls by the log's clock lie
 // in the stage that was seen in RAM.
 func TestTimeline(t *testing.T) {
+	t.Parallel()
 	k := fixtures.Find(t, fixtures.Good61)
 	p := plan(t, k)
 	p.Timeline = true

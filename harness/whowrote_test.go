@@ -31,6 +31,7 @@ func asks(t *testing.T, p Plan, question string) verdict.Result {
 // on both addresses, on the same machine (who-wrote/*/qemu.sh nokaslr -S): the memset of page_init_poison by the direct map, and
 // __init_single_page.
 func TestWhoWroteTheRefcount(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		fixture, file, question string
 		change                  func(*Plan)
@@ -65,6 +66,7 @@ func TestWhoWroteTheRefcount(t *testing.T) {
 // question reads six objects, and four are watched in one boot; one of the others is in a register in a caller (gdb 13.1, "info
 // address epfn" there: "a variable in $rbp"). With nokaslr an address is the same in each.
 func TestWhoWroteManyTimes(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Seed61))
 	p.Append = "nokaslr"
 	r := asks(t, p, "*(int *)0xffffea0000000034 + printk_rb_static.desc_ring.head_id.counter + epfn + page->_mapcount + page->flags + page->private")
@@ -97,6 +99,7 @@ func TestWhoWroteManyTimes(t *testing.T) {
 
 // TestWhoWroteNothing: a good boot has nothing to ask about, and what is no memory is a usage error beside the verdict.
 func TestWhoWroteNothing(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
 	p.Until = "start_kernel"
 	if r := asks(t, p, Auto); r.Verdict != verdict.Good || len(r.WhoWrote) > 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "nothing to ask") {
@@ -112,6 +115,7 @@ func TestWhoWroteNothing(t *testing.T) {
 // TestWhoWroteWithoutAnAnswer: the verdict is there and stays, when QEMU fails in the boots that answer, and when the user has enough
 // of them.
 func TestWhoWroteWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
 	p := plan(t, fixtures.Find(t, fixtures.Good61))
 	p.Until, p.Accel = "start_kernel", "tcg"
 	p.QEMU = filepath.Join(t.TempDir(), "qemu")

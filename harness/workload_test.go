@@ -14,6 +14,7 @@ import (
 // TestWorkload runs the memory workload in a guest that has little and in one that has a distribution's kernel. What each step
 // must find there is asked of the kernel's .config.
 func TestWorkload(t *testing.T) {
+	t.Parallel()
 	needs := map[string][]string{ // a step, and what it needs built in
 		"tmpfs": {"TMPFS"}, "page-cache": nil, "anon": nil, "mapped": nil, "fork-exec": nil, "pipes": nil, "pressure": {"PROC_FS"},
 		"drop-caches": {"PROC_SYSCTL"}, "sockets": {"UNIX"}, "compaction": {"COMPACTION"}, "migrate": {"NUMA", "MIGRATION"},

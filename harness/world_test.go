@@ -132,6 +132,7 @@ func sideBySide(t *testing.T, tests map[string]func(t *testing.T)) {
 
 // TestQEMUIsKilled at any moment of a boot: while it starts, while the guest runs.
 func TestQEMUIsKilled(t *testing.T) {
+	t.Parallel()
 	for _, after := range moments(8, 1500*time.Millisecond) {
 		t.Run(after.String(), func(t *testing.T) {
 			p := endless(t)
@@ -152,6 +153,7 @@ func TestQEMUIsKilled(t *testing.T) {
 
 // TestQEMUIsKilledAroundADeath: the same where a verdict is near. It is the right one or none.
 func TestQEMUIsKilledAroundADeath(t *testing.T) {
+	t.Parallel()
 	for _, after := range moments(12, 450*time.Millisecond) {
 		t.Run(after.String(), func(t *testing.T) {
 			p := seed(t)
@@ -166,6 +168,7 @@ func TestQEMUIsKilledAroundADeath(t *testing.T) {
 
 // TestQEMUIsStopped: QMP and the stub are silent, and the guest stands still.
 func TestQEMUIsStopped(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(*testing.T){}
 	for _, after := range moments(2, time.Second) {
 		tests["for good, after "+after.String()] = func(t *testing.T) {
@@ -212,6 +215,7 @@ func TestQEMUIsStopped(t *testing.T) {
 
 // TestQEMUIsStoppedInTheAutopsy: the machine stands at a death, and its stub falls silent as it is asked for registers.
 func TestQEMUIsStoppedInTheAutopsy(t *testing.T) {
+	t.Parallel()
 	p := seed(t)
 	var once sync.Once
 	begin := time.Now()
@@ -228,6 +232,7 @@ func TestQEMUIsStoppedInTheAutopsy(t *testing.T) {
 
 // TestConnectionsBreak: QMP and the stub close, fall silent or speak nonsense, while the guest runs and around a death.
 func TestConnectionsBreak(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(*testing.T){}
 	for _, line := range []string{"q", "g"} {
 		for _, fault := range []string{"close", "silent", "noise", "ACKT99thread:zz;", "ACKE99", "ACK", "ACKT05thread:p01.01;", "ACKW00"} {
@@ -256,6 +261,7 @@ func TestConnectionsBreak(t *testing.T) {
 
 // TestRAMIsTruncated: the file under our mapping is cut short. Reading it is a SIGBUS, for QEMU too.
 func TestRAMIsTruncated(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		size  int64
 		after time.Duration
@@ -276,6 +282,7 @@ func TestRAMIsTruncated(t *testing.T) {
 // TestSerialFlood: 100 MB on the serial line, while init runs a command and while the seed dies. The console's log has its
 // first 64 MiB, and memory stays bounded.
 func TestSerialFlood(t *testing.T) {
+	t.Parallel()
 	t.Run("amid a death", func(t *testing.T) {
 		p := seed(t)
 		p.QEMU = strained(t, "s flood 0s")
