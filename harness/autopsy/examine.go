@@ -128,6 +128,8 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 		if code, ok := errorCode(e.Log); ok {
 			t.ErrorCode, t.HasCode = code, true
 			c.Frames[t.Index].Exception = t.exception()
+		} else if t.Known && t.Vector != amd64.DoubleFault { // which has always 0
+			r.Notes = append(r.Notes, "the exception's error code is not known: the kernel's own report of it is not in the log, and error_code is 0 for want of it")
 		}
 	}
 	if f.Task != nil {

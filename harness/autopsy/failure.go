@@ -34,6 +34,9 @@ func (s *Scene) tellDeath(e *Evidence) {
 	}
 	for i := range e.Chains {
 		if c := &e.Chains[i]; c.CPU == f.CPU {
+			if f.Trap != nil {
+				s.readErrorCode(c, f.Trap)
+			}
 			s.tell(nil, c, f)
 		}
 	}
