@@ -32,6 +32,8 @@ func TestStarvedIsBootedOnceMore(t *testing.T) {
 
 func TestStarved(t *testing.T) {
 	panicked := &verdict.Result{Class: verdict.Panic, Summary: "panic: " + starvedPanic + "  Boot with apic=debug in check_timer()"}
+	heldThere := &verdict.Result{Class: verdict.Panic, Summary: "panic: " + starvedPanic + "  Boot with apic=debug and send a report. in check_timer()",
+		Notes: []string{"the panic's text is from panic()'s arguments: the log does not have it yet"}}
 	for _, tc := range []struct {
 		name  string
 		accel machine.Accel
@@ -40,6 +42,7 @@ func TestStarved(t *testing.T) {
 	}{
 		{"under TCG", machine.TCG, panicked, true},
 		{"under KVM the clock is the guest's", machine.KVM, panicked, false},
+		{"at the entry of panic(), where the text is its argument", machine.TCG, heldThere, true},
 		{"another panic", machine.TCG, &verdict.Result{Class: verdict.Panic, Summary: "panic: VFS"}, false},
 		{"only in words", machine.TCG, &verdict.Result{Class: verdict.Oops, Summary: starvedPanic}, false},
 	} {
