@@ -145,7 +145,8 @@ func accept(f *Frame, c Caller, by FoundBy) (Frame, Stop) {
 //
 //	rip = *sp, rsp = sp + 8
 //
-// That is known for nothing but a call, so only an exact pc is tried and the frame is marked as a guess.
+// That is known for nothing but a call, so only an exact pc is tried and the frame is marked as a guess. After a return to a bad address
+// that one has left the stack, and what is above it is the caller's own frame, in which its return address is the first.
 func (w *walk) wild(f *Frame) (Frame, Stop) {
 	stop := Stop{Reason: OutsideText, Addr: f.PC.Addr}
 	sp, ok := f.State.Get(amd64.RSP)
@@ -153,7 +154,13 @@ func (w *walk) wild(f *Frame) (Frame, Stop) {
 		return Frame{}, stop
 	}
 	ret, err := readWord(w.mem, sp)
-	if err != nil || !w.image.IsText(ret-1) {
+	if err != nil {
+		return Frame{}, stop
+	}
+	if !w.image.IsText(ret - 1) {
+		if next, stop := w.scan(f, wildWords); stop.Reason == 0 {
+			return next, stop
+		}
 		return Frame{}, stop
 	}
 	f.CFA = sp + 8
@@ -174,10 +181,11 @@ func (w *walk) leaf(f *Frame) (Frame, Stop) {
 	return Frame{}, Stop{Reason: NoUnwindData, Addr: f.PC.Addr}
 }
 
-// Bounds of scans: a kernel stack of 16 KiB, and about one frame.
+// Bounds of scans: a kernel stack of 16 KiB, about one frame, and one with an array in it.
 const (
 	scanWords = 2048
 	leafWords = 32
+	wildWords = 128
 )
 
 // scan guesses: the caller is the first of so many words up the stack that points into code, after a call.

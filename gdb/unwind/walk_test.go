@@ -15,6 +15,13 @@ func trapStack(ip, sp, cs uint64) stack {
 	return stack{base: 0x10000, words: append(words, 0xbb, 0x4005, 0, 0)}
 }
 
+// returnedTo is a trapStack whose interrupted function has returned: its return address is gone from the stack, its caller's is left.
+func returnedTo(s stack) stack {
+	s.words[len(s.words)-3] = 7
+	s.words = append(s.words, 0x4005, 0)
+	return s
+}
+
 func TestWalk(t *testing.T) {
 	end := Row{End: true}
 	leaf, outer := spRow(16), spRow(16)
@@ -49,6 +56,10 @@ func TestWalk(t *testing.T) {
 			"0x1010 registers, 0x2003 orc, 0x0 regs!, 0x4005 scan: end of stack"},
 		{"wild and nothing on the stack", start(0x666, 0x10000, 0), stack{0x10000, []uint64{0xdead}},
 			"0x666 registers: pc 0x666 is in no code"},
+		{"return to null, above the caller's locals", start(0, 0x10000, 0), stack{0x10000, []uint64{7, 0x666, 0x4005, 0}},
+			"0x0 registers, 0x4005 scan: end of stack"},
+		{"return to null, interrupted", start(0x1010, 0x10000, 0), returnedTo(trapStack(0, 0x100c0, 0x10)),
+			"0x1010 registers, 0x2003 orc, 0x0 regs!, 0x4005 scan: end of stack"},
 		{"return to nowhere", start(0x1010, 0x10000, 0), stack{0x10000, []uint64{0, 0xdead, 0}},
 			"0x1010 registers, 0xdead orc: pc 0xdead is in no code"},
 		{"no row", start(0x5010, 0x10000, 0), stack{}, "0x5010 registers: no unwind data at 0x5010"},

@@ -33,6 +33,8 @@ func (s *Scene) Suspect() (Suspect, error) {
 	one := func(loads []linux.Load, lerr error) { out.Groups, err = [][]linux.Load{loads}, lerr }
 	code, regs := s.function(t.PC), t.Regs
 	switch regs.RIP = t.PC; {
+	case t.Returned:
+		return Suspect{}, fmt.Errorf("the pc came from a return address on the stack, the word at 0x%x, which is no one's variable", t.Regs.RSP-8)
 	case t.WildPC && len(at) > 0: // it came from a call, which the caller's frame is after
 		out.What = "the pointer that was called was loaded from it"
 		regs.RIP = at[0]

@@ -93,6 +93,7 @@ type Trap struct {
 	Guessed   bool // Vector was deduced from the instruction and the error code
 	Known     bool // Vector is known at all
 	WildPC    bool // the interrupted pc lies in no code; Frames[Index] is its caller
+	Returned  bool // to that pc, as it seems: its caller was not on top of the stack, and is a guess further up
 	PC        uint64
 	Code      []byte // at PC when the chain was read: the kernel frees its init text, and fills it with int3
 	Bug       *verdict.BugSite

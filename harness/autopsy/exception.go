@@ -124,6 +124,9 @@ func atTrap(c *Chain, t *Trap, class verdict.Class) *Finding {
 		f.What = fmt.Sprintf("%s: jump to %s(), whose memory is no code now, from %s", name, refused, place(&c.Frames[at]))
 	case t.WildPC && at == t.Index:
 		f.What = fmt.Sprintf("%s: jump to 0x%x, which is no code, from nobody whom the stack still tells: by a return address that was written over, it may be", name, t.PC)
+	case t.Returned:
+		f.What = fmt.Sprintf("%s: return to 0x%x, which is no code, from what was called by %s", name, t.PC, place(&c.Frames[at]))
+		f.Notes = append(f.Notes, "the return address was not the caller's any more; who called is a guess by what is above it on the stack")
 	case t.WildPC:
 		f.What = fmt.Sprintf("%s: jump to 0x%x, which is no code, from %s", name, t.PC, place(&c.Frames[at]))
 	default:

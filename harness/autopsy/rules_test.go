@@ -193,6 +193,11 @@ func TestReturnToNowhere(t *testing.T) {
 	if f.Class != verdict.Oops || !strings.Contains(f.What, "from nobody") {
 		t.Errorf("%s: %s", f.Class, f.What)
 	}
+	c.Frames, c.Traps[0].Returned = append(c.Frames, chainOf(0, "outer do_one_initcall", false).Frames...), true
+	f = Judge(&Evidence{Stop: watch.Stop{Kind: watch.Dead}, Chains: []Chain{c}})
+	if f.Frame != 5 || !strings.Contains(f.What, "return to 0x0") || !strings.Contains(f.What, "called by outer()") || len(f.Notes) != 1 {
+		t.Errorf("frame %d: %s %q", f.Frame, f.What, f.Notes)
+	}
 }
 
 // TestResetByDevice: only a log that would have a triple fault tells that there was none.

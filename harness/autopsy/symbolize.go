@@ -130,6 +130,9 @@ func nameBySymbol(f *verdict.Frame, symbol string) {
 func (s *symbolizer) trap(f unwind.Frame, entered string) Trap {
 	t := Trap{PtRegs: f.PtRegs, PC: f.PC.Addr, CR2: s.cr2, Early: entered == "early_idt_handler_common" || entered == "early_idt_handler_array"}
 	t.WildPC = !s.image.IsText(f.PC.Addr) && !(s.untold && inModuleArea(f.PC.Addr))
+	if sp, ok := f.State.Get(amd64.RSP); t.WildPC && ok {
+		t.Returned = f.CFA > sp+8
+	}
 	if f.PtRegs != 0 {
 		if p, err := linux.ReadPtRegs(s.mem, f.PtRegs); err == nil {
 			// Entry code of the real IDT takes the error code out of pt_regs and leaves -1 (idtentry_body, entry_64.S).
