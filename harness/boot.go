@@ -102,7 +102,8 @@ type boot struct {
 	first     *autopsy.Evidence // the machine at its first oops or panic
 	coreErr   error             // of the core that was written then
 	coreState *coreState        // in that core
-	warned    []autopsy.Chain   // the vCPU at each WARN
+	warned    []autopsy.Chain   // the vCPU at each of the first WARNs
+	warns     int               // that were passed
 	points    []watch.Point     // of the plan's observer
 	over      bool              // it has been told so
 	intLog    string            // QEMU's log of exceptions; empty: none
@@ -349,7 +350,7 @@ func (b *boot) examine(ctx context.Context, stop watch.Stop) (verdict.Result, er
 func (b *boot) scene(stop watch.Stop) autopsy.Scene {
 	return autopsy.Scene{
 		Stop: stop, Stub: b.stub, RAM: b.ram, Kernel: b.kernel, Placement: b.place, Boot: b.decompressor, Setup: b.setup,
-		First: b.first, Warned: b.warned, Console: string(b.machine.Console().Tail(consoleTail)),
+		First: b.first, Warned: b.warned, Warns: b.warns, Console: string(b.machine.Console().Tail(consoleTail)),
 		Source: b.source, Patched: b.patched, FailOn: b.plan.FailOn, Values: b.plan.Values, Exceptions: b.exceptions(), ModuleFiles: b.moduleFiles,
 	}
 }
@@ -405,7 +406,7 @@ func (b *boot) passed(ctx context.Context, h watch.Hit) error {
 			return errDeath
 		}
 	case "__warn":
-		if b.plan.Observer == nil && len(b.warned) < maxWarned {
+		if b.warns++; b.plan.Observer == nil && len(b.warned) < maxWarned {
 			scene := b.scene(watch.Stop{})
 			b.warned = append(b.warned, scene.WarnedOf(h))
 		}

@@ -24,6 +24,7 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 	if s.modules.err != nil {
 		notes = append(notes, s.modules.err.Error())
 	}
+	notes = append(notes, moreWarned(len(s.Warned), s.Warns, e.Reports)...)
 	r := verdict.Result{Schema: verdict.Schema, Notes: notes, Log: logLines(e.Log), Warnings: s.warnings(e)}
 	if s.Placement != nil {
 		r.Kernel.KASLRSlide = verdict.Hex(s.Placement.Slide)
@@ -393,6 +394,21 @@ func (s *Scene) warnings(e *Evidence) []verdict.Warning {
 		out = append(out, w)
 	}
 	return out
+}
+
+// moreWarned says that there were more WARNs than are kept: passed of them by the watch, which looks away when they are too many, and
+// some of them in the log, which may have lost others.
+func moreWarned(kept, passed int, reports []Report) (notes []string) {
+	inLog := 0
+	for i := range reports {
+		if reports[i].Class == verdict.Warn {
+			inLog++
+		}
+	}
+	if all := max(passed, inLog); kept > 0 && all > kept {
+		notes = append(notes, fmt.Sprintf("the kernel warned at least %d times; the first %d are among the warnings", all, kept))
+	}
+	return notes
 }
 
 // warnSignature is the signature that a WARN would give to a boot, were warn among FailOn; frames begin at its own function.

@@ -200,6 +200,28 @@ func TestReturnToNowhere(t *testing.T) {
 	}
 }
 
+// TestMoreWarned: a list that is not whole says so, by whoever has seen more.
+func TestMoreWarned(t *testing.T) {
+	warn, oops := Report{Logged: Logged{Class: verdict.Warn}}, Report{Logged: Logged{Class: verdict.Oops}}
+	for _, tc := range []struct {
+		name         string
+		kept, passed int
+		reports      []Report
+		want         string
+	}{
+		{"all are kept", 2, 2, []Report{warn, warn}, ""},
+		{"an oops is none", 1, 1, []Report{warn, oops}, ""},
+		{"more were passed", 32, 256, []Report{warn}, "at least 256 times; the first 32"},
+		{"more were logged", 1, 1, []Report{warn, warn, oops}, "at least 2 times; the first 1"},
+		{"of the log alone, which are all listed", 0, 0, []Report{warn, warn}, ""},
+	} {
+		got := strings.Join(moreWarned(tc.kept, tc.passed, tc.reports), "\n")
+		if (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
 // TestResetByDevice: only a log that would have a triple fault tells that there was none.
 func TestResetByDevice(t *testing.T) {
 	for _, tc := range []struct {

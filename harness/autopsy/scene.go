@@ -41,6 +41,8 @@ type Scene struct {
 	// nothing of the kind was passed.
 	First  *Evidence
 	Warned []Chain
+	// Warns is how many WARNs were passed, of which Warned has the first ones; later ones may have gone unseen.
+	Warns int
 	// Console is the end of the serial line.
 	Console string
 	// Later are records of the log that came after the memory: a core may know what was logged after it was written.
