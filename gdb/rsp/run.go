@@ -220,6 +220,7 @@ func (c *Client) resume(ctx context.Context, r *run, packet string) (*run, error
 	case <-c.done:
 		return nil, c.closedError(r.op)
 	}
+	c.forget(req) // a refusal that comes from now on ends the run; one that came before is the request's
 	select {
 	case res := <-req.reply: // refused before, or instead of, running
 		if res.err != nil {
