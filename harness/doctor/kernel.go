@@ -24,7 +24,9 @@ func readKernel(path string) (*Kernel, error) {
 		return nil, &blame.Error{Kind: blame.Usage, Msg: err.Error(), Hint: "name the kernel's vmlinux, an ELF file with its symbols", Err: err}
 	}
 	defer f.Close()
-	if text, ok := f.Section(".text"); (!ok || text.Addr < guest.StartKernelMap) && f.Release() == "" {
+	text, ok := f.Section(".text")
+	_, banner := f.Symbol("linux_banner")
+	if (!ok || text.Addr < guest.StartKernelMap) && !banner {
 		return nil, blame.New(blame.Usage, path+": is no kernel: it is an ELF file, but has no code where kernels have theirs", "name the kernel's vmlinux")
 	}
 	k := &Kernel{Path: path, Release: f.Release(), DWARF: f.DWARFVersion()}
