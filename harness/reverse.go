@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
 
 	"kcatch/harness/machine"
 	"kcatch/harness/reverse"
 	"kcatch/internal/blame"
+	"kcatch/kernels"
 )
 
 // recordingName is the recording of a boot in the artifact directory.
@@ -47,11 +47,7 @@ func (b *boot) canReverse(ctx context.Context) error {
 
 // roomFor refuses a directory whose disk has less than need bytes for us.
 func roomFor(dir string, need uint64) error {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
-		return nil // what cannot be told is found out
-	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < need {
+	if free, known := kernels.FreeSpace(dir); known && free < need {
 		return blame.New(blame.Infrastructure, fmt.Sprintf("debug: --reverse: %s has %d MiB free, a recording may take %d MiB", dir, free>>20, need>>20),
 			"free some space, or give another directory with --out")
 	}
