@@ -117,7 +117,7 @@ func (f *fakeQEMU) serve() {
 			reply = "T02thread:p01.01;"
 		case packet == rsp.Interrupt:
 			reply = ""
-		case packet == "?":
+		case packet == "?", packet == "vAttach;1":
 			reply = "T05thread:p01.01;"
 		case packet == "c", strings.HasPrefix(packet, "vCont;c"):
 			reply = f.run(false)
@@ -149,6 +149,7 @@ type bench struct {
 	s      *Session
 	gdb    *rsp.Link
 	path   string
+	stop   context.CancelFunc // of Serve
 	served chan error
 	qemus  []*fakeQEMU
 	spoil  func(n int, f *fakeQEMU) // the nth QEMU, from 0
@@ -180,6 +181,7 @@ func startBench(t *testing.T, code []uint64, spoil func(n int, f *fakeQEMU), wri
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	b.stop = stop
 	go func() { b.served <- b.s.Serve(ctx, l) }()
 	b.path = l.Addr().String()
 	b.dial(b.path)
@@ -205,6 +207,18 @@ func (b *bench) dial(path string) {
 		b.Fatal(err)
 	}
 	b.gdb = rsp.NewLink(conn)
+}
+
+// over waits for the session's end.
+func (b *bench) over() error {
+	b.Helper()
+	select {
+	case err := <-b.served:
+		return err
+	case <-time.After(10 * time.Second):
+		b.Fatal("it goes on")
+	}
+	return nil
 }
 
 // next is what the session says next.

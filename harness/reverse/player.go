@@ -186,7 +186,7 @@ func (p *player) ask(ctx context.Context, packet string, console func(string) er
 				return "", errEnded
 			case isStop(reply):
 				p.note(reply)
-				if packet == "?" {
+				if packet == "?" || strings.HasPrefix(packet, "vAttach;") { // whose replies look like one
 					return reply, nil
 				}
 			case strings.HasPrefix(reply, "O") && reply != "OK":

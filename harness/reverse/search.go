@@ -33,7 +33,7 @@ func (s *Session) lastIn(ctx context.Context, from, before int64) (hit, error) {
 	return found, err
 }
 
-// lastOf is lastIn from where a player stands.
+// lastOf is lastIn from where a player stands, which may have been ended when it returns.
 func (s *Session) lastOf(ctx context.Context, p *player, before int64) (hit, error) {
 	seen, at, err := s.pass(ctx, p, before)
 	if err != nil || at >= before {
@@ -49,6 +49,7 @@ func (s *Session) lastOf(ctx context.Context, p *player, before int64) (hit, err
 	if late, err := s.lastOf(ctx, p, before); err != nil || late.found {
 		return late, err
 	}
+	p.end() // else one would wait in each round of the search
 	if further > at {
 		if between, err := s.lastIn(ctx, at, further); err != nil || between.found {
 			return between, err

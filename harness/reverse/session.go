@@ -54,8 +54,13 @@ func (s *Session) play(ctx context.Context, to int64) (*player, error) {
 	return got, err
 }
 
-// try gives a player that stands at an instruction to do, and another one when that fails. The one with which it succeeded is
-// do's to keep or to end.
+// spentError is an error behind which there were as many tries as there may be.
+type spentError struct{ error }
+
+func (e spentError) Unwrap() error { return e.error }
+
+// try gives a player that stands at an instruction to do, and another one when that fails, unless do has tried that itself. The one with
+// which it succeeded is do's to keep or to end.
 func (s *Session) try(ctx context.Context, at int64, do func(*player) error) error {
 	var err error
 	for range s.rec.Limits.Tries {
@@ -68,11 +73,11 @@ func (s *Session) try(ctx context.Context, at int64, do func(*player) error) err
 				p.end()
 			}
 		}
-		if err == nil || ctx.Err() != nil {
-			break
+		if _, spent := errors.AsType[spentError](err); err == nil || spent || ctx.Err() != nil {
+			return err
 		}
 	}
-	return err
+	return spentError{err}
 }
 
 // Serve serves one debugger after the other, until one kills the machine, the context is over, or the machine is beyond repair: only
@@ -82,31 +87,69 @@ func (s *Session) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	for {
-		conn, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+		killed, err := s.serveNext(ctx, l)
+		if err == nil && !killed {
+			err = s.now.points(ctx, 'z', s.points)
+			s.points, s.said = nil, nil
 		}
-		gdb := rsp.NewLink(conn)
-		unlink := context.AfterFunc(ctx, func() { gdb.Close() })
-		killed, err := s.serve(ctx, gdb)
-		unlink()
-		gdb.Close()
+		if ctx.Err() != nil {
+			return nil
+		}
 		if killed || err != nil {
 			return err
 		}
-		if err := s.now.points(ctx, 'z', s.points); err != nil {
-			return err
-		}
-		s.points, s.said = nil, nil
 	}
+}
+
+// accept waits for a debugger, and no longer than there is a machine.
+func (s *Session) accept(l net.Listener) (net.Conn, error) {
+	came, ended := make(chan struct{}), make(chan bool)
+	go func() {
+		select {
+		case <-s.now.Exited():
+			l.Close()
+			ended <- true
+		case <-came:
+			ended <- false
+		}
+	}()
+	conn, err := l.Accept()
+	close(came)
+	if <-ended {
+		if err == nil {
+			conn.Close()
+		}
+		return nil, errEnded
+	}
+	return conn, err
+}
+
+// serveNext serves the next debugger.
+func (s *Session) serveNext(ctx context.Context, l net.Listener) (killed bool, err error) {
+	conn, err := s.accept(l)
+	if err != nil {
+		return false, err
+	}
+	gdb := rsp.NewLink(conn)
+	defer gdb.Close()
+	unlink := context.AfterFunc(ctx, func() { gdb.Close() })
+	defer unlink()
+	return s.serve(ctx, gdb)
 }
 
 // serve answers one debugger.
 func (s *Session) serve(ctx context.Context, gdb *rsp.Link) (killed bool, err error) {
-	for packet := range gdb.Packets() {
+	for {
+		var packet string
+		select {
+		case p, ok := <-gdb.Packets():
+			if !ok {
+				return false, nil
+			}
+			packet = p
+		case <-s.now.Exited():
+			return false, errEnded
+		}
 		var reply string
 		switch {
 		case packet == rsp.Interrupt: // it stands
@@ -127,16 +170,12 @@ func (s *Session) serve(ctx context.Context, gdb *rsp.Link) (killed bool, err er
 			reply, err = s.request(ctx, gdb, packet)
 		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return false, nil
-			}
 			return false, err
 		}
 		if gdb.Send(reply) != nil {
-			break
+			return false, nil
 		}
 	}
-	return false, nil
 }
 
 // farewell says yes to a debugger that leaves, and waits until it hangs up, as it does when it has read that.

@@ -207,19 +207,70 @@ func TestLeaving(t *testing.T) {
 			b.ask("vKill;1", "OK")
 			b.gdb.Close()
 		}
-		select {
-		case err := <-b.served:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatal("it goes on")
+		if err := b.over(); err != nil {
+			t.Error(err)
 		}
 		select {
 		case <-b.s.Exited():
 		default:
 			t.Error("nobody was told")
 		}
+	}
+}
+
+// TestStopped: an end from outside, while a debugger has break points in, is no error.
+func TestStopped(t *testing.T) {
+	b := startBench(t, straight(10), nil)
+	b.ask("?", stepped)
+	b.ask("Z1,5,1", "OK")
+	b.stop()
+	if err := b.over(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMachineEnds: a QEMU that ends under a debugger, or while there is none, ends the session.
+func TestMachineEnds(t *testing.T) {
+	for _, attached := range []bool{true, false} {
+		b := startBench(t, straight(10), nil)
+		b.ask("?", stepped)
+		if !attached {
+			b.ask("D", "OK")
+			b.gdb.Close()
+		}
+		_ = b.qemus[0].Close()
+		if err := b.over(); err == nil || err.Error() != "QEMU has ended" {
+			t.Errorf("attached %t: %v", attached, err)
+		}
+	}
+}
+
+// TestTriesOnce: where a search within a search has had its tries, the outer one does not have them all again.
+func TestTriesOnce(t *testing.T) {
+	code := straight(4000)
+	for i := range code {
+		if code[i] += 1000; i < 300 {
+			code[i] = 1
+		}
+	}
+	b := startBench(t, code, func(n int, f *fakeQEMU) {
+		if n >= 2 {
+			f.stands = 100
+		}
+	})
+	b.ask("?", stepped)
+	b.ask("Z1,1,1", "OK")
+	if err := b.gdb.Send("bc"); err != nil {
+		t.Fatal(err)
+	}
+	if line := b.next(); !strings.HasPrefix(line, "O") {
+		t.Error(line)
+	}
+	if stop := b.next(); stop != stepped {
+		t.Error(stop)
+	}
+	if n := len(b.qemus); n != 2+limits.Tries {
+		t.Errorf("%d machines", n)
 	}
 }
 
@@ -236,7 +287,7 @@ func TestDeaf(t *testing.T) {
 	if got := b.next(); got != "<closed>" {
 		t.Error(got)
 	}
-	if err := <-b.served; err == nil || err.Error() != "QEMU's stub does not answer" {
+	if err := b.over(); err == nil || err.Error() != "QEMU's stub does not answer" {
 		t.Error(err)
 	}
 }
@@ -245,6 +296,7 @@ func TestDeaf(t *testing.T) {
 func TestPassedOn(t *testing.T) {
 	b := startBench(t, straight(10), nil)
 	b.ask("?", stepped)
+	b.ask("vAttach;1", stepped)
 	b.ask("p10", "9")
 	b.ask("qRcmd,00", "O61")
 	if got := b.next(); got != "OK" {
