@@ -47,7 +47,7 @@ var (
 	warnLine  = regexp.MustCompile(`^WARNING: CPU: (\d+) PID: \d+ at (?:(\S+):(\d+) )?`)
 	bugLine   = regexp.MustCompile(`^kernel BUG at (\S+):(\d+)!`)
 	faultLine = regexp.MustCompile(`^BUG: (kernel NULL pointer dereference|unable to handle (page fault|kernel))`)
-	oopsLine  = regexp.MustCompile(`^(?:Oops: )?[#A-Za-z][^:=]*: ([0-9a-f]{4}) \[#(\d+)\](?: [A-Z_]+(?:\([a-z]+\))?)*$`)
+	oopsLine  = regexp.MustCompile(`^(?:Oops: )?[#A-Za-z][^:=]*: ([0-9a-f]{4}) \[#(\d+)\](?: [A-Z][A-Z_+{},]*(?:\([a-z]+\)}?)?)*$`)
 	cpuLine   = regexp.MustCompile(`^CPU: (\d+) `)
 	ripLine   = regexp.MustCompile(`^RIP: [0-9a-f]{4}:(\S+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)\])?`)
 	traceLine = regexp.MustCompile(`^ (\? )?([\w.]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)\])?`)

@@ -32,6 +32,7 @@ func TestLogged(t *testing.T) {
 		{"what the kernel repeats of its command line", "Kernel command line: console=ttyS0 a=\"Oops: 0002 [#1]\"\n    a=b: 0002 [#1]", nil, "", 0},
 		{"a driver counts", "queue 0001 [#2] is ready\nmydrv 0000:00:02.0: 0001 [#2]\nOops: I did it again", nil, "", 0},
 		{"the flags of an oops", "Oops: general protection fault, kernel NULL pointer dereference 0x0: 0000 [#1] PREEMPT_RT SMP KASAN NOPTI\nRIP: 0010:f+0x1/0x2", []verdict.Class{verdict.Oops}, "f", 0},
+		{"the flags of 6.15, of a dynamic PREEMPT_RT", "Oops: general protection fault, kernel NULL pointer dereference 0x0: 0000 [#1] PREEMPT_{RT,(full)} SMP KASAN NOPTI\nRIP: 0010:f+0x1/0x2", []verdict.Class{verdict.Oops}, "f", 0},
 		{"a WARN", "------------[ cut here ]------------\nWARNING: CPU: 1 PID: 7 at kernel/x.c:12 f+0x10/0x20\nCPU: 1 PID: 7 Comm: a Not tainted\nRIP: 0010:f+0x10/0x20\nCall Trace:\n <TASK>\n ? g+0x1/0x2\n h+0x3/0x4\n </TASK>\n---[ end trace 0000000000000000 ]---",
 			[]verdict.Class{verdict.Warn}, "f", 2},
 		{"a BUG of 6.1", "------------[ cut here ]------------\nkernel BUG at mm/x.c:7!\ninvalid opcode: 0000 [#1] SMP\nCPU: 0 PID: 1 Comm: swapper/0\nRIP: 0010:f+0x10/0x20 [mod]\nCall Trace:\n h+0x3/0x4",

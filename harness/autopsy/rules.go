@@ -3,6 +3,7 @@ package autopsy
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"kcatch/harness/verdict"
@@ -60,7 +61,7 @@ func panicked(e *Evidence) *Finding {
 		if at < 0 {
 			continue
 		}
-		frame := lockedUp(c, beyond(c, at, reporting))
+		c, frame := lockedUp(e, c, beyond(c, at, reporting))
 		f := &Finding{Class: verdict.Panic, CPU: c.CPU, Frame: frame}
 		what := panicText(e)
 		if what == "" && e.PanicFormat != "" {
@@ -80,18 +81,44 @@ func panicked(e *Evidence) *Finding {
 // panic_on_rcu_stall, nmi_watchdog=panic (kernel/watchdog.c, watchdog_hld.c, rcu/tree_stall.h; of 6.1 and 6.12).
 var lockupWatchdogs = []string{"watchdog_timer_fn", "panic_on_rcu_stall", "watchdog_overflow_callback", "watchdog_hardlockup_check"}
 
-// lockedUp is the frame that a watchdog at frame found to be locked up: it is the kernel's own word as a hang's is ours. It is frame itself
-// when it is no watchdog's, or speaks of another CPU and interrupted an idle one.
-func lockedUp(c *Chain, frame int) int {
+// ofOthers are those of them that speak of another CPU: what they interrupted is not at fault (rcu/tree_stall.h, watchdog_buddy.c).
+var ofOthers = []string{"print_other_cpu_stall", "watchdog_buddy_check_hardlockup"}
+
+// lockedUp is where a CPU is locked up, by the word of a watchdog that panicked at frame of c: it is the kernel's own word as a hang's is
+// ours. It is frame itself when it is no watchdog's, and where the watchdog does not tell: it interrupted the idle task, or it speaks of
+// another CPU and several are busy.
+func lockedUp(e *Evidence, c *Chain, frame int) (*Chain, int) {
 	if !listed(c.Frames[frame].Function, lockupWatchdogs) {
-		return frame
+		return c, frame
+	}
+	if c.has(ofOthers...) {
+		var busy []*Chain
+		for i := range e.Chains {
+			if o := &e.Chains[i]; o != c && len(o.Frames) > 0 && !o.has(putAway...) && !idleAt(o, 0) {
+				busy = append(busy, o)
+			}
+		}
+		if len(busy) != 1 {
+			return c, frame
+		}
+		return busy[0], beyond(busy[0], 0, reporting, waiting)
 	}
 	for _, t := range c.Traps {
-		if t.Index > frame && c.index(t.Index, "do_idle", "cpu_startup_entry") < 0 {
-			return beyond(c, t.Index, reporting, waiting)
+		if t.Index > frame {
+			if idleAt(c, t.Index) {
+				break
+			}
+			return c, beyond(c, t.Index, reporting, waiting)
 		}
 	}
-	return frame
+	return c, frame
+}
+
+// idleAt reports whether a chain is in the idle task at a frame: not in an interrupt that came over it.
+func idleAt(c *Chain, from int) bool {
+	at := c.index(from, "do_idle", "cpu_startup_entry")
+	over := func(t Trap) bool { return t.Index > from && t.Index <= at }
+	return at >= 0 && !slices.ContainsFunc(c.Traps, over)
 }
 
 // panicText is the kernel's own text, from the log in memory: "Kernel panic - not syncing: %s" (kernel/panic.c).
