@@ -62,7 +62,7 @@ func unknownVerb(parent *cobra.Command, word string) error {
 	}
 	var verbs []string
 	for _, c := range parent.Commands() {
-		if c.IsAvailableCommand() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
 			verbs = append(verbs, c.Name())
 		}
 	}

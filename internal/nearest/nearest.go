@@ -1,23 +1,83 @@
 // Package nearest finds the name that somebody meant, for refusals that suggest what to type instead.
 package nearest
 
-// Name is the name with the least edits from want, or empty when none is near enough to be meant: one edit for every
-// so many letters, and one at least. Of equals the first in the list wins.
+import (
+	"slices"
+	"strings"
+)
+
+// Name is the name that want was meant to be, or empty when none is near enough. Upper and lower case are the same. The nearest has the
+// least edits from want: one for every so many letters, and one at least. Where none is so near, it is the name that has the letters of want
+// in another order ("brake" for "break" is two edits), or the one that want is the beginning of ("mem" for "memory"), as getopt takes it.
+// Of equals the first in the list wins.
 func Name(want string, names []string, letters int) string {
-	limit := max(1, len(want)/letters)
 	if len(want) > 256 {
 		return ""
 	}
+	want = strings.ToLower(want)
+	limit := max(1, len(want)/letters)
 	best, at := "", limit+1
 	for _, n := range names {
 		if d := len(n) - len(want); d >= at || -d >= at {
 			continue
 		}
-		if d := edits(want, n, at); d < at {
+		if d := edits(want, strings.ToLower(n), at); d < at {
 			best, at = n, d
 		}
 	}
+	if best == "" {
+		best = reordered(want, names)
+	}
+	if best == "" {
+		best = abbreviated(want, names)
+	}
 	return best
+}
+
+// leastLetters is how long a word must be to be taken for a name in disorder, or for the beginning of one.
+const leastLetters = 3
+
+// reordered is the first of the names that has the letters of want, in another order.
+func reordered(want string, names []string) string {
+	if len(want) < leastLetters {
+		return ""
+	}
+	sorted := inOrder(want)
+	for _, n := range names {
+		if len(n) == len(want) && inOrder(strings.ToLower(n)) == sorted {
+			return n
+		}
+	}
+	return ""
+}
+
+func inOrder(s string) string {
+	b := []byte(s)
+	slices.Sort(b)
+	return string(b)
+}
+
+// abbreviated is the one name that begins with want; or the shortest of several, when the others go on from it.
+func abbreviated(want string, names []string) string {
+	if len(want) < leastLetters {
+		return ""
+	}
+	var fit []string
+	shortest := ""
+	for _, n := range names {
+		if strings.HasPrefix(strings.ToLower(n), want) {
+			fit = append(fit, n)
+			if shortest == "" || len(n) < len(shortest) {
+				shortest = n
+			}
+		}
+	}
+	for _, n := range fit {
+		if !strings.HasPrefix(n, shortest) {
+			return ""
+		}
+	}
+	return shortest
 }
 
 // edits is the number of letters to insert, delete, replace or swap with their neighbour to make a into b

@@ -6,7 +6,7 @@ import (
 )
 
 func TestName(t *testing.T) {
-	names := []string{"memory", "machine", "smp", "KASAN", "DEBUG_VM"}
+	names := []string{"memory", "machine", "smp", "KASAN", "DEBUG_VM", "break", "configs", "config", "timeout", "timeline", "sun"}
 	for _, tc := range []struct {
 		want    string
 		letters int
@@ -20,6 +20,16 @@ func TestName(t *testing.T) {
 		{"DEBUG_WM", 4, "DEBUG_VM"},
 		{"KSAAN", 4, "KASAN"},
 		{"frobnicate", 3, ""},
+		{"Memory", 3, "memory"}, // upper and lower case are the same
+		{"kasan", 4, "KASAN"},
+		{"brake", 3, "break"}, // the same letters
+		{"BRAKE", 3, "break"},
+		{"mem", 3, "memory"}, // its beginning
+		{"conf", 3, "config"},
+		{"time", 3, ""}, // of several
+		{"me", 3, ""},   // too short for one
+		{"ns", 3, ""},
+		{"", 3, ""},
 		{strings.Repeat("K", 1000), 4, ""},
 	} {
 		if got := Name(tc.want, names, tc.letters); got != tc.near {
