@@ -11,7 +11,6 @@ import (
 
 	"kcatch/harness"
 	"kcatch/harness/autopsy"
-	"kcatch/harness/config"
 	"kcatch/harness/report"
 	"kcatch/internal/blame"
 	"kcatch/internal/nearest"
@@ -34,7 +33,7 @@ const autopsyExample = `  kcatch autopsy vmcore --vmlinux ~/linux/vmlinux
 // autopsyFlags are the verb's own.
 type autopsyFlags struct {
 	vmlinux, boot, modules, values, json string
-	noColor, plain                       bool
+	appearance
 }
 
 func autopsyCommand(stdout io.Writer, code *int) *cobra.Command {
@@ -52,8 +51,7 @@ func autopsyCommand(stdout io.Writer, code *int) *cobra.Command {
 	fs.StringVar(&flags.modules, "modules", "", "`DIR` with the kernel's modules, for their lines")
 	fs.StringVar(&flags.values, "values", "args", "what to show of variables: `WHICH` of none, args, all")
 	fs.StringVar(&flags.json, "json", "", "write kcatch/result/v1 to a `FILE`, or to standard output with -")
-	fs.BoolVar(&flags.noColor, "no-color", false, "no colours on a terminal")
-	bindPlain(cmd, &flags.plain)
+	flags.bindAppearance(cmd)
 	_ = cmd.MarkFlagDirname("modules")
 	_ = cmd.RegisterFlagCompletionFunc("values", cobra.FixedCompletions(valuesWords, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -109,5 +107,5 @@ func runAutopsy(ctx context.Context, req harness.CoreRequest, flags autopsyFlags
 			return r.ExitCode(), err
 		}
 	}
-	return r.ExitCode(), report.Text(stdout, &r, styleOf(config.Boot{NoColor: flags.noColor, Plain: flags.plain}, stdout))
+	return r.ExitCode(), report.Text(stdout, &r, flags.style(stdout))
 }

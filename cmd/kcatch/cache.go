@@ -54,13 +54,13 @@ func cacheCommand(stdout io.Writer) *cobra.Command {
 
 // cacheFlags are those of both verbs.
 type cacheFlags struct {
-	json  string
-	plain bool
+	json string
+	appearance
 }
 
 func (f *cacheFlags) bind(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.json, "json", "", "write kcatch/cache/v1 to a `FILE`, or to standard output with -")
-	bindPlain(cmd, &f.plain)
+	f.bindAppearance(cmd)
 }
 
 func (f *cacheFlags) show(stdout io.Writer, c *verdict.Cache, text func(io.Writer, *verdict.Cache, time.Time, report.Style) error) error {
@@ -69,7 +69,7 @@ func (f *cacheFlags) show(stdout io.Writer, c *verdict.Cache, text func(io.Write
 		errs = append(errs, writeTo(f.json, stdout, func(w io.Writer) error { return report.CacheJSON(w, c) }))
 	}
 	if f.json != "-" {
-		errs = append(errs, text(stdout, c, time.Now(), plainStyle(stdout, f.plain)))
+		errs = append(errs, text(stdout, c, time.Now(), f.style(stdout)))
 	}
 	return errors.Join(errs...)
 }

@@ -35,8 +35,9 @@ const doctorExample = `  kcatch doctor
 // doctorFlags are the verb's own.
 type doctorFlags struct {
 	doctor.Options
-	json            string
-	fix, yes, plain bool
+	json     string
+	fix, yes bool
+	appearance
 }
 
 func doctorCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
@@ -61,7 +62,7 @@ func doctorCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	fs.BoolVar(&flags.fix, "fix", false, "install Debian packages for what is missing, after asking")
 	fs.BoolVar(&flags.yes, "yes", false, "with --fix: do not ask")
 	fs.StringVar(&flags.json, "json", "", "write kcatch/doctor/v1 to a `FILE`, or to standard output with -")
-	bindPlain(cmd, &flags.plain)
+	flags.bindAppearance(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("make", cobra.FixedCompletions([]string{"LLVM=1", "CC="}, wordsOnly|cobra.ShellCompDirectiveNoSpace))
 	return cmd
 }
@@ -90,7 +91,7 @@ func runDoctor(ctx context.Context, flags doctorFlags, stdin *os.File, stdout io
 	}
 	if packages := d.Packages(); flags.fix && len(packages) > 0 {
 		if flags.json != "-" {
-			if err := report.DoctorText(stdout, &d, plainStyle(stdout, flags.plain)); err != nil {
+			if err := report.DoctorText(stdout, &d, flags.style(stdout)); err != nil {
 				return 0, err
 			}
 		}
@@ -117,7 +118,7 @@ func look(ctx context.Context, flags doctorFlags, talk *talk) (verdict.Doctor, e
 func showDoctor(flags doctorFlags, d *verdict.Doctor, stdout io.Writer) error {
 	err := doctorJSON(flags, d, stdout)
 	if flags.json != "-" {
-		err = errors.Join(err, report.DoctorText(stdout, d, plainStyle(stdout, flags.plain)))
+		err = errors.Join(err, report.DoctorText(stdout, d, flags.style(stdout)))
 	}
 	return err
 }

@@ -31,8 +31,9 @@ const faultsExample = `  kcatch faults --list
 
 // faultsFlags are the verb's own.
 type faultsFlags struct {
-	list, plain bool
-	only, json  string
+	list bool
+	appearance
+	only, json string
 }
 
 func faultsCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
@@ -53,7 +54,7 @@ func faultsCommand(stdout io.Writer, talk *talk, code *int) *cobra.Command {
 	fs.BoolVar(&flags.list, "list", false, "name the faults, boot none")
 	fs.StringVar(&flags.only, "only", "", "`GLOB` of the names to take")
 	fs.StringVar(&flags.json, "json", "", "write kcatch/faults/v1 to a `FILE`, or to standard output with -")
-	bindPlain(cmd, &flags.plain)
+	flags.bindAppearance(cmd)
 	completeFaults(cmd)
 	return cmd
 }
@@ -92,7 +93,7 @@ func runFaults(ctx context.Context, flags faultsFlags, stdout io.Writer, talk *t
 	if err := faults.Check(ctx, list, ""); err != nil {
 		return 0, err
 	}
-	table := tableFor(list, plainStyle(stdout, flags.plain))
+	table := tableFor(list, flags.style(stdout))
 	talk.terminal = talk.terminal && !flags.plain
 	text := stdout
 	if flags.json == "-" {

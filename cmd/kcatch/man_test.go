@@ -116,14 +116,16 @@ func TestPackageDoc(t *testing.T) {
 	}
 }
 
-// TestEveryVerbIsPlain: what prints a result takes --plain.
+// TestEveryVerbIsPlain: what prints a result takes --plain and --no-color.
 func TestEveryVerbIsPlain(t *testing.T) {
 	for _, c := range manualOf(wholeCommand()) {
 		if c.HasSubCommands() || slices.Contains([]string{"help", "version", "completion", "config"}, c.Name()) {
 			continue
 		}
-		if c.Flags().Lookup("plain") == nil {
-			t.Errorf("%s does not know --plain", c.CommandPath())
+		for _, f := range []string{"plain", "no-color"} {
+			if c.Flags().Lookup(f) == nil {
+				t.Errorf("%s does not know --%s", c.CommandPath(), f)
+			}
 		}
 	}
 }

@@ -9,12 +9,16 @@ import (
 	"kcatch/harness/report"
 )
 
-// bindPlain defines --plain for a verb whose settings are not those of a boot.
-func bindPlain(cmd *cobra.Command, plain *bool) {
-	cmd.Flags().BoolVar(plain, "plain", false, "what a pipe would get, also on a terminal: no colors, no moving lines")
+// appearance is how a verb whose settings are not those of a boot was told to write.
+type appearance struct{ plain, noColor bool }
+
+// bindAppearance defines the flags, which are a boot's.
+func (a *appearance) bindAppearance(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&a.noColor, "no-color", false, "no colors, also on a terminal")
+	cmd.Flags().BoolVar(&a.plain, "plain", false, "what a pipe would get, also on a terminal: no colors, no moving lines")
 }
 
-// plainStyle is the look of such a verb's text.
-func plainStyle(stdout io.Writer, plain bool) report.Style {
-	return styleOf(config.Boot{Plain: plain}, stdout)
+// style is the look of the text on standard output.
+func (a appearance) style(stdout io.Writer) report.Style {
+	return styleOf(config.Boot{Plain: a.plain, NoColor: a.noColor}, stdout)
 }

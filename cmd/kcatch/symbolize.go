@@ -44,8 +44,7 @@ type symbolizeFlags struct {
 	modules string
 	ret     bool
 	json    bool
-	noColor bool
-	plain   bool
+	appearance
 }
 
 func symbolizeCommand(stdin io.Reader, stdout io.Writer, talk *talk, code *int) *cobra.Command {
@@ -64,8 +63,7 @@ func symbolizeCommand(stdin io.Reader, stdout io.Writer, talk *talk, code *int) 
 	fs.StringVar(&flags.modules, "modules", "", "look in this `DIR` first for the modules that a text names")
 	fs.BoolVar(&flags.ret, "return", false, "each ADDR is a return address: tell the call before it")
 	fs.BoolVar(&flags.json, "json", false, "print a line of JSON for each address")
-	fs.BoolVar(&flags.noColor, "no-color", false, "no colours on a terminal")
-	bindPlain(cmd, &flags.plain)
+	flags.bindAppearance(cmd)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		failed, err := runSymbolize(cmd.Context(), flags, args, stdin, stdout, talk)
@@ -114,7 +112,7 @@ func runSymbolize(ctx context.Context, flags symbolizeFlags, args []string, stdi
 	out := bufio.NewWriter(stdout)
 	s := symbolizing{
 		kernel: symbolize.Kernel{File: file, Slide: slide, Return: flags.ret}, out: out, talk: talk, json: flags.json, args: len(args) > 0,
-		style: report.Style{Color: isTerminal(stdout) && !flags.noColor && !flags.plain && os.Getenv("NO_COLOR") == ""},
+		style: report.Style{Color: flags.style(stdout).Color},
 	}
 	if len(args) > 0 {
 		err = s.answer(args)
