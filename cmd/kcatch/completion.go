@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kcatch/configs"
 	"kcatch/harness/verdict"
@@ -105,6 +106,9 @@ func completeBoot(cmd *cobra.Command, without ...string) {
 		}
 		words := f.words
 		if err := cmd.RegisterFlagCompletionFunc(f.flag, func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			if f.flag == "fail-on" {
+				return nextInList(words, typed), f.rest
+			}
 			return beginning(words, typed), f.rest
 		}); err != nil {
 			panic("completion: " + err.Error()) // a flag that is none
@@ -121,6 +125,24 @@ func beginning(words []string, typed string) []string {
 		}
 	}
 	return fit
+}
+
+// nextInList goes on with a list that commas part.
+func nextInList(words []string, typed string) []string {
+	comma := strings.LastIndexByte(typed, ',') + 1
+	var fit []string
+	for _, w := range beginning(words, typed[comma:]) {
+		fit = append(fit, typed[:comma]+w)
+	}
+	return fit
+}
+
+// describeForShell takes the quotes off that mark the word for a flag's value in its help: cobra hands a shell the text as it is.
+func describeForShell(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, "`", "") })
+	for _, sub := range cmd.Commands() {
+		describeForShell(sub)
+	}
 }
 
 func deaths(classes []string) []string {

@@ -58,6 +58,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	code := verdict.ExitGood
 	root := rootCommand(stdout, talk, &code)
+	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
+		describeForShell(root)
+	}
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
 		talk.abandon()

@@ -34,7 +34,7 @@ func bindings() []binding {
 		{[]Key{"down", "j"}, "scroll; in frames: the frame below", func(m Model) Model { return m.line(1) }},
 		{[]Key{"pgup", "ctrl-b"}, "a page up", func(m Model) Model { return m.page(-1) }},
 		{[]Key{"pgdn", "ctrl-f", " "}, "a page down", func(m Model) Model { return m.page(1) }},
-		{[]Key{"home", "g"}, "to the begin", func(m Model) Model { return m.scrollTo(0) }},
+		{[]Key{"home", "g"}, "to the beginning", func(m Model) Model { return m.scrollTo(0) }},
 		{[]Key{"end", "G"}, "to the end", func(m Model) Model { return m.scrollTo(1 << 30) }},
 		{[]Key{"left"}, "to the left", func(m Model) Model { return m.sideways(-sidestep) }},
 		{[]Key{"right"}, "to the right", func(m Model) Model { return m.sideways(sidestep) }},
