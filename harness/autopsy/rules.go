@@ -92,16 +92,18 @@ func lockedUp(e *Evidence, c *Chain, frame int) (*Chain, int) {
 		return c, frame
 	}
 	if c.has(ofOthers...) {
-		var busy []*Chain
+		other, busy, at := (*Chain)(nil), 0, 0
 		for i := range e.Chains {
-			if o := &e.Chains[i]; o != c && len(o.Frames) > 0 && !o.has(putAway...) && !idleAt(o, 0) {
-				busy = append(busy, o)
+			o := &e.Chains[i]
+			from := belowNMI(o)
+			if o != c && from < len(o.Frames) && !o.has(putAway...) && !idleAt(o, from) {
+				other, busy, at = o, busy+1, beyond(o, from, reporting, waiting)
 			}
 		}
-		if len(busy) != 1 {
+		if busy != 1 {
 			return c, frame
 		}
-		return busy[0], beyond(busy[0], 0, reporting, waiting)
+		return other, at
 	}
 	for _, t := range c.Traps {
 		if t.Index > frame {
@@ -112,6 +114,17 @@ func lockedUp(e *Evidence, c *Chain, frame int) (*Chain, int) {
 		}
 	}
 	return c, frame
+}
+
+// belowNMI is the first frame of what a CPU does but for an NMI, in which it tells the watchdog its backtrace; 0 when it is in none.
+func belowNMI(c *Chain) int {
+	nmi := c.index(0, "exc_nmi", "end_repeat_nmi", "asm_exc_nmi")
+	for _, t := range c.Traps {
+		if nmi >= 0 && t.Index > nmi {
+			return t.Index
+		}
+	}
+	return 0
 }
 
 // idleAt reports whether a chain is in the idle task at a frame: not in an interrupt that came over it.
