@@ -37,6 +37,9 @@ func script(h harness.Held, kernelScripts string, sources []harness.SourcePath) 
 		}
 	}
 	for _, s := range sources {
+		if strings.ContainsRune(s.From+s.To, '\n') { // a patch may name a file so; what follows would be a command
+			continue
+		}
 		fmt.Fprintf(&b, "set substitute-path %s %s\n", gdbWord(s.From), gdbWord(s.To))
 	}
 	fmt.Fprintf(&b, "target remote %s\nsource %s\nkcatch-load %s\n", h.Socket, filepath.Join(h.Dir, pythonName), h.Result.Artifacts.Result)

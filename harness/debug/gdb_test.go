@@ -32,7 +32,7 @@ target remote /run/kc-1/g
 source /out/kcatch.py
 kcatch-load /out/result.json
 `
-	if got := script(h, "/a b/vmlinux-gdb.py", []harness.SourcePath{{From: `/s/a "b".h`, To: "/e/a.h"}, {From: "/s", To: "/r"}}); got != want {
+	if got := script(h, "/a b/vmlinux-gdb.py", []harness.SourcePath{{From: `/s/a "b".h`, To: "/e/a.h"}, {From: "/s/a\nshell b\n.h", To: "/e/b"}, {From: "/s", To: "/r"}}); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	h.Vmlinux = ""
@@ -104,6 +104,11 @@ func TestRun(t *testing.T) {
 func TestNew(t *testing.T) {
 	if _, err := New(harness.Plan{Kernel: "bzImage"}, Options{Program: Drgn}); blame.Of(err) != blame.Usage {
 		t.Errorf("drgn without a vmlinux: %v", err)
+	}
+	for _, plan := range []harness.Plan{{Vmlinux: "v\nshell b"}, {Out: "o\nshell b"}} {
+		if _, err := New(plan, Options{}); blame.Of(err) != blame.Usage || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%+v: %v", plan, err)
+		}
 	}
 	s, err := New(harness.Plan{Vmlinux: "vmlinux", Accel: "auto"}, Options{})
 	if err != nil || s.Plan().Accel != "auto" || s.Plan().Hold == nil || s.Plan().Hold.Core {

@@ -3,8 +3,10 @@ package debug
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"kcatch/harness"
@@ -41,6 +43,11 @@ func New(plan harness.Plan, o Options) (*Session, error) {
 	s := &Session{plan: plan, opts: o}
 	if (len(o.Breaks) > 0 || o.Program == Drgn || o.Program == Crash) && plan.Build == nil && plan.Vmlinux == "" {
 		return nil, blame.New(blame.Usage, "debug: a vmlinux is needed for that", "give it with --vmlinux")
+	}
+	for _, name := range []string{plan.Vmlinux, plan.Out} { // gdb's script names them, a command a line
+		if strings.ContainsRune(name, '\n') {
+			return nil, blame.New(blame.Usage, fmt.Sprintf("debug: %q: gdb takes no name with a line break", name), "give it another name")
+		}
 	}
 	if len(o.Breaks) > 0 {
 		switch plan.Accel {
