@@ -73,6 +73,6 @@ func (b *boot) exceptions() *machine.ExceptionLog {
 	if err != nil {
 		return nil
 	}
-	log.Whole = !b.logCut
+	log.Whole = log.Whole && !b.logCut
 	return &log
 }

@@ -27,7 +27,8 @@ type ExceptionLog struct {
 	// TripleFault says that the log ends in one: the newest exceptions could not be delivered, and are what the guest did
 	// and what came of it.
 	TripleFault bool
-	// Whole says that a triple fault would be in it, whenever it came: who keeps the log knows.
+	// Whole says that a triple fault would be in it, whenever it came: the log does not end within a line, as one does that QEMU could
+	// not write, and who keeps it did not end it.
 	Whole bool
 }
 
@@ -44,6 +45,14 @@ func ReadExceptions(r io.Reader, last int) (ExceptionLog, error) {
 	var log ExceptionLog
 	in := bufio.NewScanner(r)
 	in.Buffer(make([]byte, 0, 4<<10), 64<<10)
+	log.Whole = true
+	in.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		n, line, err := bufio.ScanLines(data, atEOF)
+		if n > 0 && data[n-1] != '\n' {
+			log.Whole = false
+		}
+		return n, line, err
+	})
 	for in.Scan() {
 		line := in.Text()
 		switch {

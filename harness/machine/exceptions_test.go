@@ -40,6 +40,11 @@ func TestReadExceptions(t *testing.T) {
 	if err != nil || len(all.Last) != 4 || all.Last[0].CR2 != 0x1000000 || all.Last[0].ErrorCode != 2 {
 		t.Errorf("log %+v, %v", all, err)
 	}
+	for text, want := range map[string]bool{exceptionsLog: true, "": true, exceptionsLog[:len(exceptionsLog)-1]: false, exceptionsLog[:100]: false} {
+		if log, err := ReadExceptions(strings.NewReader(text), 3); err != nil || log.Whole != want {
+			t.Errorf("%d bytes: whole %t, %v", len(text), log.Whole, err)
+		}
+	}
 	if log, err := ReadExceptions(strings.NewReader(strings.Repeat("x", 1<<20)), 3); err == nil {
 		t.Errorf("a line of 1 MiB gives %+v and no error", log)
 	}
