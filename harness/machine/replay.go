@@ -29,7 +29,8 @@ func Replays(ctx context.Context, name string) (trouble string, err error) {
 		return "", infra("try record and replay", err)
 	}
 	for _, pass := range []string{"record", "replay"} {
-		argv := []string{qemu, "-machine", "q35", "-accel", "tcg", "-icount", "shift=7,rr=" + pass + ",rrfile=" + comma(filepath.Join(dir.path, "rr")),
+		r := Recording{Log: filepath.Join(dir.path, "rr"), Play: pass == "replay"}
+		argv := []string{qemu, "-machine", "q35", "-accel", "tcg", "-icount", r.icount(),
 			"-m", "32M", "-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-no-reboot",
 			"-kernel", kernel, "-device", "isa-debug-exit,iobase=0xf4,iosize=4"}
 		proc, err := startProcess(qemu, argv)
