@@ -332,3 +332,41 @@ func (c *Client) interrupt(ctx context.Context, r *run) (Stop, error) {
 		}
 	}
 }
+
+// Stood ends the run of a guest that stands although no stop has said so, as one does that is suspended to RAM: QEMU's run state is then
+// neither running nor paused, an 0x03 is noise to it, and it answers whatever it is asked (gdb_read_byte, gdbstub.c). The answer to ?
+// is the stop. QEMU takes all break points out on a ? (handle_target_halt), so that it is the last thing for a run to come to.
+// Of a guest that runs it is an [ErrTimeout]. [ErrNotRunning] when there was no resume.
+func (c *Client) Stood(ctx context.Context) (Stop, error) {
+	const op = "stood"
+	if err := c.acquire(ctx, op); err != nil {
+		return Stop{}, err
+	}
+	defer c.release()
+	c.mu.Lock()
+	r := c.run
+	c.mu.Unlock()
+	if r == nil {
+		return Stop{}, fmt.Errorf("%s: %w", op, ErrNotRunning)
+	}
+	if err := c.settle(ctx, "?"); err != nil {
+		return Stop{}, err
+	}
+	req := &request{packet: "?"} // its reply is the run's stop, not its own
+	if err := c.send(req); err != nil {
+		return Stop{}, err
+	}
+	defer c.forget(req)
+	timer := time.NewTimer(c.opt.Timeout)
+	defer timer.Stop()
+	select {
+	case <-r.stopped:
+		return c.take(r)
+	case <-ctx.Done():
+		return Stop{}, fmt.Errorf("%s: %w", op, ctx.Err())
+	case <-timer.C:
+		return Stop{}, infra(ErrTimeout, "%s: %v", op, c.opt.Timeout)
+	case <-c.done:
+		return Stop{}, c.closedError(op)
+	}
+}

@@ -289,6 +289,43 @@ func TestRefusedResume(t *testing.T) {
 	}
 }
 
+// TestStood: a machine that is suspended to RAM has sent no stop, takes an 0x03 for noise, and answers a question.
+func TestStood(t *testing.T) {
+	for _, asleep := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c := pipe(t, func(conn net.Conn) {
+				buf := make([]byte, 100)
+				for {
+					n, err := conn.Read(buf)
+					if err != nil {
+						return
+					}
+					switch got := string(buf[:n]); {
+					case strings.HasPrefix(got, "$vCont;c"):
+						_, _ = io.WriteString(conn, "+")
+					case got == "$?#3f" && asleep:
+						_, _ = io.WriteString(conn, "+$T05thread:p01.01;#06")
+					}
+				}
+			}, rsp.Options{})
+			if _, err := c.Stood(t.Context()); !errors.Is(err, rsp.ErrNotRunning) {
+				t.Errorf("before a resume: %v", err)
+			}
+			must(t, c.Continue(t.Context()))
+			stop, err := c.Stood(t.Context())
+			if !asleep {
+				if !errors.Is(err, rsp.ErrTimeout) || !c.Running() {
+					t.Errorf("of one that runs: %v, running %v", err, c.Running())
+				}
+				return
+			}
+			if err != nil || stop.Thread.TID != 1 || c.Running() || len(c.Stops()) != 0 {
+				t.Errorf("%q, %v, running %v", stop.Raw, err, c.Running())
+			}
+		})
+	}
+}
+
 // TestReverse: only a stub that announced it is asked to go back. QEMU does under rr=replay; elsewhere it would abort.
 func TestReverse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -112,6 +112,10 @@ func (k *Kernel) orcRow(link uint64) (Row, FoundBy, error) {
 		if row, err := k.Code.CFI(link); err == nil {
 			return row, ByCFI, nil
 		}
+		if name, _, named := k.Code.Function(link); named && name == "do_suspend_lowlevel" {
+			// Nothing is on its stack where it calls x86_acpi_enter_sleep_state() (arch/x86/kernel/acpi/wakeup_64.S: objtool leaves the file out).
+			return callRow(CFARule{Kind: CFARegister, Reg: amd64.RSP, Offset: 8}), ByScan, nil
+		}
 	}
 	if err != nil {
 		return Row{}, "", err

@@ -62,6 +62,8 @@ func TestKernel(t *testing.T) {
 	gap := orc // objtool has nothing of the first function, and an undefined entry for the fourth
 	gap.orc = map[uint64]ORC{linkText + 0x200: {Type: ORCTypeEnd}, linkText + 0x300: {SPReg: ORCUndefined}}
 	gap.cfi = map[uint64]Row{linkText: spRow(16), linkText + 0x300: spRow(16)}
+	asleep := gap
+	asleep.names = map[uint64]string{linkText + 0x100: "do_suspend_lowlevel"}
 	run := func(link uint64) uint64 { return link + slide }
 	regs := func(ip uint64) stack {
 		s := trapStack(ip, 0x100b8, 0x10)
@@ -85,6 +87,8 @@ func TestKernel(t *testing.T) {
 			[]FoundBy{ByRegisters, ByCFI, ByRegs, ByCFI}, EndOfStack},
 		{"cfi where orc has a gap", Kernel{Code: gap}, start(run(linkText+4), 0x10000, 0), stack{0x10000, []uint64{0, run(linkText + 0x305), 0, run(linkText + 0x201)}},
 			[]FoundBy{ByRegisters, ByCFI, ByCFI}, EndOfStack},
+		{"do_suspend_lowlevel by name, where orc has a gap", Kernel{Code: asleep}, start(run(linkText+0x304), 0x10000, 0), stack{0x10000, []uint64{0, run(linkText + 0x105), run(linkText + 0x201)}},
+			[]FoundBy{ByRegisters, ByCFI, ByScan}, EndOfStack},
 		{"a module's text is none of ours", Kernel{Code: orc}, start(0xffffffffc0000000, 0x10000, 0), stack{0x10000, []uint64{0}},
 			[]FoundBy{ByRegisters}, OutsideText},
 		{"scan skips words that follow no call", Kernel{Code: bare}, start(run(linkText+0x307), 0x10000, 0),

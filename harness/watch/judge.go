@@ -114,6 +114,9 @@ func panicOver(w *watch, now time.Time) (Stop, bool) {
 // reporting is no progress.
 func stuck(w *watch, now time.Time) (Stop, bool) {
 	quiet := now.Sub(w.since.at)
+	if w.asleep() && quiet >= w.in.Quiet {
+		return Stop{Kind: Stuck, Quiet: quiet}, true
+	}
 	if quiet < w.in.Quiet || w.marker && !w.in.Talks {
 		return Stop{}, false // user space may be silent for as long as it likes
 	}

@@ -134,6 +134,10 @@ func TestJudges(t *testing.T) {
 		}), Stuck},
 		{"halted for two samples", base(func(w *watch) { w.deadFor = deadPolls - 1 }), 0},
 		{"halted for three", base(func(w *watch) { w.deadFor = deadPolls }), Dead},
+		{"asleep for a while", base(func(w *watch) { w.asleepAt, w.since.at = since(quietLimit/2), since(quietLimit/2) }), 0},
+		{"asleep, and nobody wakes it", base(func(w *watch) {
+			w.marker, w.in.Linger, w.asleepAt, w.since.at = true, true, since(quietLimit), since(quietLimit)
+		}), Stuck},
 		{"init spoke", base(func(w *watch) { w.marker = true }), Reached},
 		{"init spoke and has more to do", base(func(w *watch) { w.marker, w.in.Linger = true, true }), 0},
 		{"power-off after init", base(func(w *watch) {

@@ -26,6 +26,14 @@ func (w *watch) standStill(ctx context.Context, kind Kind) error {
 		case <-time.After(stopGrace):
 		}
 	}
+	if w.asleep() {
+		_, err := w.in.Stub.Stood(ctx)
+		if err != nil {
+			return lost(err)
+		}
+		w.stands()
+		return nil
+	}
 	if err := w.interrupt(ctx); err != nil {
 		return err
 	}

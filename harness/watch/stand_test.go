@@ -20,6 +20,7 @@ func (s froze) Continue(context.Context) error {
 	return fmt.Errorf("continue: %w", rsp.ErrNeedsReset)
 }
 func (s froze) Interrupt(context.Context) (rsp.Stop, error) { return rsp.Stop{Signal: s.signal}, nil }
+func (s froze) Stood(context.Context) (rsp.Stop, error)     { return rsp.Stop{Signal: s.signal}, nil }
 func (s froze) StepOver(context.Context, rsp.Thread) (rsp.Stop, error) {
 	return rsp.Stop{Signal: s.signal}, nil
 }

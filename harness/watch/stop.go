@@ -36,6 +36,7 @@ type Stop struct {
 	Hits      []Hit
 	Marks     []verdict.Mark
 	Marker    bool // our init's marker was seen
+	Asleep    bool // the guest is suspended to RAM
 	Until     string
 	Limit     time.Duration // of the whole boot
 	Pace      Pace          // what was seen since the last sign of progress

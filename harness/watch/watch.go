@@ -31,6 +31,7 @@ type Stub interface {
 	Remove(ctx context.Context, b rsp.Breakpoint) error
 	Continue(ctx context.Context) error
 	Interrupt(ctx context.Context) (rsp.Stop, error)
+	Stood(ctx context.Context) (rsp.Stop, error)
 	StepOver(ctx context.Context, t rsp.Thread) (rsp.Stop, error)
 	Registers(ctx context.Context, t rsp.Thread) (amd64.Registers, error)
 	Stops() <-chan rsp.Stop
@@ -191,6 +192,7 @@ func Wait(ctx context.Context, in Input) (Stop, error) {
 	}
 	w.locate()
 	stop.Until, stop.Limit = in.Until, in.Timeout
+	stop.Asleep = w.asleep()
 	stop.Placement, stop.Hits, stop.Marks, stop.Marker = w.placement, w.hits, w.marks.all(w.ran(stop.After)), w.marker
 	return stop, nil
 }
@@ -235,6 +237,7 @@ type watch struct {
 	frozenAt time.Time
 	resting  []resting
 	pausedAt time.Time // when QMP said that the machine stands, and it has not said since that it goes on
+	asleepAt time.Time // when QMP said that the guest is suspended to RAM, and it has not said since that it woke up
 }
 
 // run waits until a judge finds that the boot is over.
@@ -303,8 +306,17 @@ func (w *watch) follow(e machine.Event, now time.Time) {
 		w.pausedAt = now
 	case "RESUME":
 		w.pausedAt = time.Time{}
+	case "SUSPEND":
+		w.asleepAt = now
+		w.progress()
+	case "WAKEUP":
+		w.asleepAt = time.Time{}
+		w.progress()
 	}
 }
+
+// asleep reports whether the guest is suspended to RAM (ACPI's S3): it stands, without a stop, until a device wakes it.
+func (w *watch) asleep() bool { return !w.asleepAt.IsZero() }
 
 // look takes the samples that are due.
 func (w *watch) look(ctx context.Context) error {
@@ -318,6 +330,9 @@ func (w *watch) look(ctx context.Context) error {
 	w.markStage()
 	w.readLog()
 	w.readConsole()
+	if w.asleep() { // its vCPUs do nothing, and its stub cannot stop them
+		return nil
+	}
 	if w.placement != nil && (w.inserted || w.scattered || w.others() || w.begun()) {
 		if err := w.arm(ctx); err != nil {
 			return err
