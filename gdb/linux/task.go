@@ -119,16 +119,20 @@ const (
 	taskParked          = 0x40
 	taskDead            = 0x80
 	taskNoLoad          = 0x400
+	taskFrozen          = 0x8000
 )
 
-// StateText is the letter that ps shows for a state: R, S, D, I (idle kernel thread), T, t, Z, P, X.
+// Frozen reports whether the freezer holds the task (suspend, hibernation, a frozen cgroup), in whatever it waited for before.
+func (t Task) Frozen() bool { return t.State&taskFrozen != 0 }
+
+// StateText is the letter that ps shows for a state: R, S, D (a frozen task, too), I (idle kernel thread), T, t, Z, P, X.
 func (t Task) StateText() string {
 	switch {
 	case t.State == 0:
 		return "R"
 	case t.State&taskUninterruptible != 0 && t.State&taskNoLoad != 0:
 		return "I"
-	case t.State&taskUninterruptible != 0:
+	case t.State&taskUninterruptible != 0, t.Frozen():
 		return "D"
 	case t.State&taskInterruptible != 0:
 		return "S"

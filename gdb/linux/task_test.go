@@ -41,6 +41,9 @@ func TestTasks(t *testing.T) {
 	if err != nil || len(got) != 3 || got[1].PID != 1 || got[1].Comm != "init" || got[1].StateText() != "D" || got[2].StateText() != "I" || got[0].StateText() != "R" {
 		t.Fatalf("Tasks = %+v, %v", got, err)
 	}
+	if frozen := (Task{State: taskFrozen}); frozen.StateText() != "D" || !frozen.Frozen() || got[1].Frozen() {
+		t.Errorf("a frozen task is %s", frozen.StateText())
+	}
 	for i := range uint64(7) {
 		m[0x9000+8*i] = i
 	}

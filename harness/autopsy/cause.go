@@ -30,6 +30,7 @@ var waiting = []string{
 	"preempt_schedule*", "msleep*", "usleep_range*", "ssleep", "wait_for_completion*", "mutex_lock*", "__mutex_lock*", "down_*", "rwsem_*", "do_wait_for_common", "__wait_for_common", "wait_for_common",
 	"synchronize_rcu*", "__wait_rcu_gp", "wait_rcu_gp", "rcu_barrier*", "__flush_work", "flush_work", "__flush_workqueue", "flush_workqueue",
 	"schedule_hrtimeout*", "kthread_stop", "__down*",
+	"percpu_rwsem_wait", "percpu_down_*", "__percpu_down_*", "wait_on_bit*", "__wait_on_bit*", "out_of_line_wait_on_bit*", "bit_wait*",
 	"cpu_relax", "rep_nop", "halt", "native_halt", "native_safe_halt", "pv_native_safe_halt", "arch_safe_halt", "default_idle", "amd_e400_idle",
 	"acpi_idle_do_entry", "acpi_safe_halt", "acpi_idle_enter", "cpuidle_enter_state", "cpuidle_enter", "default_idle_call",
 	"cpuidle_idle_call", "cpu_idle_poll", "do_idle", "cpu_startup_entry", "mwait_idle", "native_queued_spin_lock_slowpath",

@@ -143,7 +143,7 @@ func (s *Scene) fill(r *verdict.Result, e *Evidence, f *Finding) {
 		r.StageCall = e.Initcall
 	}
 	r.Notes = append(r.Notes, repeats(c)...)
-	if f.Class == verdict.Hang {
+	if f.Class == verdict.Hang || f.Task != nil {
 		r.Tasks = tasks(e)
 	}
 	if f.Frame >= 0 && f.Frame < len(c.Frames) {

@@ -13,6 +13,9 @@ func hang(e *Evidence) *Finding {
 	if len(e.Chains) == 0 {
 		return nil
 	}
+	if e.Stop.Asleep {
+		return asleep(e)
+	}
 	pick, kind := firstOf(e.Chains), verdict.Idle
 	for i := range e.Chains {
 		c := &e.Chains[i]
@@ -26,8 +29,13 @@ func hang(e *Evidence) *Finding {
 	}
 	f := &Finding{Class: verdict.Hang, Hang: kind, CPU: pick.CPU, Frame: first(pick, waiting), Notes: paceNotes(e.Stop)}
 	if kind == verdict.Idle && len(e.Tasks) > 0 && !e.Tasks[0].OnCPU { // nobody runs: what init waits for is the cause
-		t := &e.Tasks[0]
+		t := awaited(e.Tasks)
 		f.Task, f.Frame = t, first(&t.Chain, waiting)
+		if t != &e.Tasks[0] {
+			f.Notes = append(f.Notes, fmt.Sprintf("init waits for what it runs, and task %d (%s) is what does not come back from the kernel", t.PID, t.Comm))
+		} else if e.Kernel.InitRan && alone(e.Tasks) {
+			f.Notes = append(f.Notes, "of user space init alone is left: what it ran was killed, or ended without asking for a power-off")
+		}
 		f.What = fmt.Sprintf("every vCPU is idle; task %d (%s) waits", t.PID, t.Comm)
 		if e.Stop.Kind == watch.TimedOut {
 			f.What = e.Stop.String() + "; " + f.What
@@ -55,6 +63,46 @@ func hang(e *Evidence) *Finding {
 	f.What = what
 	if f.Frame >= 0 {
 		f.What += " in " + place(&pick.Frames[f.Frame])
+	}
+	return f
+}
+
+// awaited is the task that a machine waits for on which nobody runs: init, or where that waits for a child, the first task of user space
+// that is in the kernel and cannot be interrupted.
+func awaited(tasks []Blocked) *Blocked {
+	if tasks[0].Chain.has("do_wait", "do_sigtimedwait") {
+		for i := range tasks[1:] {
+			if t := &tasks[1+i]; !t.Kernel && !t.OnCPU && t.StateText() == "D" && !t.Frozen() {
+				return t
+			}
+		}
+	}
+	return &tasks[0]
+}
+
+// alone reports whether init waits, as busybox's does when its table is done, and no other task of user space is there. Once init has run
+// tasks are all of these, as far as there is room.
+func alone(tasks []Blocked) bool {
+	return tasks[0].PID == 1 && tasks[0].Chain.has("do_sigtimedwait") &&
+		!slices.ContainsFunc(tasks[1:], func(t Blocked) bool { return !t.Kernel })
+}
+
+// suspending are the functions of the kernel's way into suspend to RAM (kernel/power/suspend.c).
+var suspending = []string{"pm_suspend", "enter_state", "suspend_devices_and_enter", "suspend_enter"}
+
+// asleep: the guest suspended the machine to RAM, and no device woke it. The cause is who asked for it, as of a reset.
+func asleep(e *Evidence) *Finding {
+	c := firstOf(e.Chains)
+	for i := range e.Chains {
+		if e.Chains[i].has(suspending...) {
+			c = &e.Chains[i]
+		}
+	}
+	f := &Finding{Class: verdict.Hang, Hang: verdict.Idle, CPU: c.CPU, Frame: first(c, waiting), What: "the machine is suspended to RAM, and nothing wakes it",
+		Notes: []string{"QEMU wakes a guest by a device of its own, such as an alarm that the guest has set (rtcwake), or when it is told to"}}
+	if at := c.outermost(suspending...); at >= 0 {
+		f.Frame = beyond(c, at, suspending)
+		f.What += ", asked by " + place(&c.Frames[f.Frame])
 	}
 	return f
 }

@@ -3,6 +3,7 @@ package autopsy
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -63,6 +64,11 @@ func panicked(e *Evidence) *Finding {
 		}
 		c, frame := lockedUp(e, c, beyond(c, at, reporting))
 		f := &Finding{Class: verdict.Panic, CPU: c.CPU, Frame: frame}
+		where := place(&c.Frames[frame])
+		if t := hungTask(e, c, frame); t != nil {
+			f.Task, f.Frame = t, first(&t.Chain, waiting)
+			where = fmt.Sprintf("%s, where task %d (%s) waits", place(&t.Chain.Frames[f.Frame]), t.PID, t.Comm)
+		}
 		what := panicText(e)
 		if what == "" && e.PanicFormat != "" {
 			what = e.PanicFormat
@@ -71,7 +77,7 @@ func panicked(e *Evidence) *Finding {
 		if what == "" {
 			what = "panic"
 		}
-		f.What = what + " in " + place(&c.Frames[frame])
+		f.What = what + " in " + where
 		return f
 	}
 	return nil
@@ -132,6 +138,37 @@ func idleAt(c *Chain, from int) bool {
 	at := c.index(from, "do_idle", "cpu_startup_entry")
 	over := func(t Trap) bool { return t.Index > from && t.Index <= at }
 	return at >= 0 && !slices.ContainsFunc(c.Traps, over)
+}
+
+// hungTaskWatchdog panics over a task that waits for too long, with hung_task_panic (kernel/hung_task.c).
+var hungTaskWatchdog = []string{"check_hung_uninterruptible_tasks", "check_hung_task", "watchdog"}
+
+// hungTaskLine is its word on that task: "INFO: task sh:84 blocked for more than 120 seconds."
+var hungTaskLine = regexp.MustCompile(`^INFO: task .*:(\d+) blocked for more than `)
+
+// hungTask is the task that the watchdog for such at a frame found first, by the log; where that does not say, one that cannot be
+// interrupted. nil when the frame is another's, or no chain of such a task is known.
+func hungTask(e *Evidence, c *Chain, frame int) *Blocked {
+	if !listed(c.Frames[frame].Function, hungTaskWatchdog) || !c.has("check_hung_uninterruptible_tasks") {
+		return nil
+	}
+	waits := func(t *Blocked) bool { return t.StateText() == "D" && !t.Frozen() && len(t.Chain.Frames) > 0 }
+	for _, r := range e.Log {
+		if m := hungTaskLine.FindStringSubmatch(r.Text); m != nil && r.Facility == 0 {
+			for i := range e.Tasks {
+				if t := &e.Tasks[i]; t.PID == number(m[1]) && waits(t) {
+					return t
+				}
+			}
+			break
+		}
+	}
+	for i := range e.Tasks {
+		if t := &e.Tasks[i]; waits(t) {
+			return t
+		}
+	}
+	return nil
 }
 
 // panicText is the kernel's own text, from the log in memory: "Kernel panic - not syncing: %s" (kernel/panic.c).

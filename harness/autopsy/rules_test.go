@@ -146,6 +146,8 @@ func TestJudge(t *testing.T) {
 		{"idle=poll, and an interrupt that does not come back", watch.Stop{Kind: watch.Stuck}, []Chain{on(chainOf(0, "spinner asm_sysvec_apic_timer_interrupt ~cpu_idle_poll do_idle rest_init", false))}, "", verdict.Hang, verdict.Spin, "spinner", 0},
 		{"idle=poll", watch.Stop{Kind: watch.Stuck}, []Chain{on(chainOf(0, "(cpu_relax cpu_idle_poll do_idle rest_init", false))}, "", verdict.Hang, verdict.Idle, "rest_init", 0},
 		{"halted for good", watch.Stop{Kind: watch.Dead}, []Chain{halted(chainOf(0, "(halt stopper "+boot, false))}, "", verdict.Hang, verdict.Halted, "stopper", 0},
+		{"suspended to RAM by init", watch.Stop{Kind: watch.TimedOut, Marker: true, Asleep: true}, []Chain{on(halted(chainOf(0, "default_idle do_idle", false))),
+			chainOf(1, "acpi_hw_write suspend_enter suspend_devices_and_enter (enter_state pm_suspend state_store ksys_write do_syscall_64", false)}, "", verdict.Hang, verdict.Idle, "state_store", 1},
 		{"no kernel", watch.Stop{Kind: watch.Stuck}, []Chain{at(Chain{Regs: amd64.Registers{EFLAGS: interruptsOn}}, LowMemory)}, "", verdict.NoKernel, "", "", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -109,6 +109,9 @@ func (s *Scene) Gather(ctx context.Context) (*Evidence, error) {
 		}
 		e.Initcall = s.initcall(e)
 		e.PanicFormat = s.panicFormatted(e)
+		if slices.ContainsFunc(e.Chains, func(c Chain) bool { return c.has("panic", "vpanic") && c.has("check_hung_uninterruptible_tasks") }) {
+			s.readTasks(e) // what it notes is said where tasks are reported
+		}
 	}
 	if s.First == nil {
 		s.tellDeath(e)

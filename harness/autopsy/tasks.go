@@ -33,7 +33,7 @@ func (s *Scene) readTasks(e *Evidence) (notes []string) {
 		notes = append(notes, err.Error())
 	}
 	for _, t := range all {
-		if t.PID != 1 && t.StateText() != "D" && (t.Kernel || !e.Kernel.InitRan) || len(e.Tasks) == maxBlocked {
+		if t.PID != 1 && (t.StateText() != "D" || t.Frozen()) && (t.Kernel || !e.Kernel.InitRan) || len(e.Tasks) == maxBlocked {
 			continue
 		}
 		b := Blocked{Task: t, Chain: s.taskChain(t, space)}
