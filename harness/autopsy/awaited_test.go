@@ -42,6 +42,7 @@ func TestAwaited(t *testing.T) {
 	}{
 		{"a child that is stuck", true, []Blocked{init, shell, stuck}, "culprit", "task 28 (sh)"},
 		{"by way of init's own loop", true, []Blocked{blocked(1, "init", interruptible, signals), stuck}, "culprit", "task 28 (sh)"},
+		{"by 6.12's schedule(), which Debian's compiler gave a function more", true, []Blocked{init, blocked(28, "sh", uninterruptible, "(context_switch __schedule (__schedule_loop schedule schedule_timeout culprit")}, "culprit", "task 28 (sh)"},
 		{"a child that sleeps", true, []Blocked{init, shell}, "do_wait", ""},
 		{"a kernel thread that is stuck", true, []Blocked{init, kernels}, "do_wait", ""},
 		{"a frozen child", true, []Blocked{init, held}, "do_wait", ""},

@@ -26,7 +26,7 @@ var reporting = []string{
 
 // waiting lists what a waiting or spinning task calls; a hang's cause is the code that called it.
 var waiting = []string{
-	"schedule", "__schedule", "context_switch", "__switch_to_asm", "schedule_timeout*", "schedule_idle", "schedule_preempt_disabled", "io_schedule*",
+	"schedule", "__schedule", "__schedule_loop", "schedule_rtlock", "rt_mutex_schedule", "context_switch", "__switch_to_asm", "schedule_timeout*", "schedule_idle", "schedule_preempt_disabled", "io_schedule*",
 	"preempt_schedule*", "msleep*", "usleep_range*", "ssleep", "wait_for_completion*", "mutex_lock*", "__mutex_lock*", "down_*", "rwsem_*", "do_wait_for_common", "__wait_for_common", "wait_for_common",
 	"synchronize_rcu*", "__wait_rcu_gp", "wait_rcu_gp", "rcu_barrier*", "__flush_work", "flush_work", "__flush_workqueue", "flush_workqueue",
 	"schedule_hrtimeout*", "kthread_stop", "__down*",
