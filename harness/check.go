@@ -148,6 +148,9 @@ func checkUntil(plan Plan, k *kernel.Kernel) error {
 	case vmlinux.OwnTable:
 		hint = "a function that is inlined everywhere has none"
 	}
+	if near := k.Meant(plan.Until); near != "" {
+		hint = "did you mean " + near + "?"
+	}
 	return blame.New(blame.Usage, "--until "+plan.Until+": "+k.Path()+" has no such symbol", hint)
 }
 

@@ -96,7 +96,11 @@ func (b Break) function(k *kernel.Kernel) (at []vmlinux.Addr, err error) {
 	if _, ok := k.Symbol(b.Function); ok {
 		return nil, refuse(b.Text, "is no code", "name a function, or FILE:LINE")
 	}
-	return nil, refuse(b.Text, k.Path()+" has no such function", "nm lists those with code of their own; a macro is none")
+	hint := "nm lists those with code of their own; a macro is none"
+	if near := k.Meant(b.Function); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return nil, refuse(b.Text, k.Path()+" has no such function", hint)
 }
 
 func (b Break) line(k *kernel.Kernel) ([]vmlinux.Addr, error) {

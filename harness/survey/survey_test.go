@@ -271,6 +271,7 @@ func TestRefusals(t *testing.T) {
 	k := fixtures.Find(t, fixtures.Good61)
 	for _, tc := range []struct{ text, says, hint string }{
 		{"no_such_function", "no such function", "nm"},
+		{"strat_kernel", "no such function", "did you mean start_kernel?"},
 		{"jiffies_64", "is no code", ""},
 		{"mm/no_such_file.c:12", "no code", "mm/page_alloc.c"},
 		{"mm/page_alloc.c:6944", "the line has no code", "mm/page_alloc.c:"},

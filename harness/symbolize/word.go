@@ -92,7 +92,11 @@ func (w Word) addresses(f *vmlinux.File, slide uint64) ([]vmlinux.Addr, error) {
 	}
 	all := f.Functions(w.Function)
 	if len(all) == 0 {
-		return nil, blame.New(blame.Usage, w.Function+": no such function in "+f.Path(), "an address needs 0x, or eight digits at least")
+		hint := "an address needs 0x, or eight digits at least"
+		if near := f.Meant(w.Function); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		return nil, blame.New(blame.Usage, w.Function+": no such function in "+f.Path(), hint)
 	}
 	var fit []vmlinux.Addr
 	end := uint64(0)
