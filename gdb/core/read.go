@@ -62,6 +62,8 @@ func Open(path string) (*File, error) {
 	switch {
 	case err != nil:
 		err = &blame.Error{Kind: blame.Infrastructure, Msg: "open core: " + err.Error(), Err: err}
+	case st.IsDir():
+		err = c.refuse("a directory", "give the file in it that is the core: kcatch's own is called vmcore")
 	case !st.Mode().IsRegular():
 		err = c.refuse("not a regular file", "copy /proc/vmcore to a file first")
 	default:

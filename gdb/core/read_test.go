@@ -243,7 +243,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
 		}
 	}
-	if _, err := Open(t.TempDir()); blame.Of(err) != blame.Usage || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := Open(t.TempDir()); blame.Of(err) != blame.Usage || !strings.Contains(err.Error(), "a directory") {
 		t.Errorf("a directory: %v", err)
 	}
 	pipe := filepath.Join(t.TempDir(), "pipe")
