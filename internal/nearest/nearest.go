@@ -6,16 +6,25 @@ import (
 	"strings"
 )
 
-// Name is the name that want was meant to be, or empty when none is near enough. Upper and lower case are the same. The nearest has the
-// least edits from want: one for every so many letters, and one at least. Where none is so near, it is the name that has the letters of want
-// in another order ("brake" for "break" is two edits), or the one that want is the beginning of ("mem" for "memory"), as getopt takes it.
-// Of equals the first in the list wins.
+// Name is the name that want was meant to be, or empty when none is near enough. Upper and lower case are the same. It is the name that
+// want is the beginning of ("mem" for "memory"), as getopt takes it; or else the one with the least edits from want, one for every so many
+// letters, and one at least; or one that has the letters of want in another order ("brake" for "break", which is two edits). Of equals the
+// first in the list wins.
 func Name(want string, names []string, letters int) string {
 	if len(want) > 256 {
 		return ""
 	}
 	want = strings.ToLower(want)
-	limit := max(1, len(want)/letters)
+	for _, near := range []string{abbreviated(want, names), edited(want, names, max(1, len(want)/letters))} {
+		if near != "" {
+			return near
+		}
+	}
+	return reordered(want, names)
+}
+
+// edited is the name with the least edits from want, limit of them at most.
+func edited(want string, names []string, limit int) string {
 	best, at := "", limit+1
 	for _, n := range names {
 		if d := len(n) - len(want); d >= at || -d >= at {
@@ -24,12 +33,6 @@ func Name(want string, names []string, letters int) string {
 		if d := edits(want, strings.ToLower(n), at); d < at {
 			best, at = n, d
 		}
-	}
-	if best == "" {
-		best = reordered(want, names)
-	}
-	if best == "" {
-		best = abbreviated(want, names)
 	}
 	return best
 }

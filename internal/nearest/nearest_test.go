@@ -6,7 +6,7 @@ import (
 )
 
 func TestName(t *testing.T) {
-	names := []string{"memory", "machine", "smp", "KASAN", "DEBUG_VM", "break", "configs", "config", "timeout", "timeline", "sun"}
+	names := []string{"memory", "machine", "smp", "KASAN", "DEBUG_VM", "break", "configs", "config", "timeout", "timeline", "sun", "setup-gp", "setup-spins"}
 	for _, tc := range []struct {
 		want    string
 		letters int
@@ -26,8 +26,9 @@ func TestName(t *testing.T) {
 		{"BRAKE", 3, "break"},
 		{"mem", 3, "memory"}, // its beginning
 		{"conf", 3, "config"},
-		{"time", 3, ""}, // of several
-		{"me", 3, ""},   // too short for one
+		{"setup-sp", 3, "setup-spins"}, // and not setup-gp, one edit away
+		{"time", 3, ""},                // of several
+		{"me", 3, ""},                  // too short for one
 		{"ns", 3, ""},
 		{"", 3, ""},
 		{strings.Repeat("K", 1000), 4, ""},
