@@ -166,9 +166,12 @@ func contributory(vector int) bool {
 // shutdown: the guest powered off or halted, or panicked in a way that QEMU saw (pvpanic), before it had reached what was
 // asked.
 func shutdown(e *Evidence) *Finding {
-	what := "the guest shut down (" + e.Stop.Reason + ")"
-	if e.Stop.Kind == watch.Dead {
+	what := "the guest was shutting down" // it is not down: a core that was written on the way, or the time was up
+	switch e.Stop.Kind {
+	case watch.Dead:
 		what = "the kernel halted the machine"
+	case watch.Shutdown, watch.Panicked:
+		what = e.Stop.String()
 	}
 	for i := range e.Chains {
 		if f := askedFor(&e.Chains[i], verdict.Shutdown, what); f != nil {

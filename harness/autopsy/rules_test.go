@@ -174,6 +174,27 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestShutdownInWords: what is said of a machine that goes down, or has.
+func TestShutdownInWords(t *testing.T) {
+	asked := []Chain{chainOf(0, "native_machine_power_off kernel_power_off do_reboot", false)}
+	for _, tc := range []struct {
+		stop   watch.Stop
+		chains []Chain
+		what   string
+	}{
+		{watch.Stop{Kind: watch.Shutdown, Reason: "guest-shutdown"}, asked, "the guest shut down (guest-shutdown), asked by do_reboot()"},
+		{watch.Stop{Kind: watch.Shutdown, Reason: "guest-shutdown"}, nil, "the guest shut down (guest-shutdown)"},
+		{watch.Stop{Kind: watch.Saved}, asked, "the guest was shutting down, asked by do_reboot()"},
+		{watch.Stop{Kind: watch.TimedOut}, asked, "the guest was shutting down, asked by do_reboot()"},
+		{watch.Stop{Kind: watch.Panicked}, nil, "the guest reported a panic"},
+	} {
+		f := Judge(&Evidence{Stop: tc.stop, Chains: tc.chains})
+		if !strings.HasPrefix(f.What, tc.what) {
+			t.Errorf("%v: %q, want %q", tc.stop.Kind, f.What, tc.what)
+		}
+	}
+}
+
 // TestRefusedEntry: who called a function that is no code any more is at fault, not the function; a #PF in the midst of one is its own.
 func TestRefusedEntry(t *testing.T) {
 	for _, tc := range []struct {
