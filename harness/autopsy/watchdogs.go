@@ -1,0 +1,94 @@
+package autopsy
+
+import (
+	"regexp"
+	"slices"
+)
+
+// lockupWatchdogs find in an interrupt that what they interrupted does not get on, and panic where they are told to: softlockup_panic,
+// panic_on_rcu_stall, nmi_watchdog=panic (kernel/watchdog.c, watchdog_hld.c, rcu/tree_stall.h; of 6.1 and 6.12).
+var lockupWatchdogs = []string{"watchdog_timer_fn", "panic_on_rcu_stall", "watchdog_overflow_callback", "watchdog_hardlockup_check"}
+
+// ofOthers are those of them that speak of another CPU: what they interrupted is not at fault (rcu/tree_stall.h, watchdog_buddy.c).
+var ofOthers = []string{"print_other_cpu_stall", "watchdog_buddy_check_hardlockup"}
+
+// lockedUp is where a CPU is locked up, by the word of a watchdog that panicked at frame of c: it is the kernel's own word as a hang's is
+// ours. It is frame itself when it is no watchdog's, and where the watchdog does not tell: it interrupted the idle task, or it speaks of
+// another CPU and several are busy.
+func lockedUp(e *Evidence, c *Chain, frame int) (*Chain, int) {
+	if !listed(c.Frames[frame].Function, lockupWatchdogs) {
+		return c, frame
+	}
+	if c.has(ofOthers...) {
+		other, busy, at := (*Chain)(nil), 0, 0
+		for i := range e.Chains {
+			o := &e.Chains[i]
+			from := belowNMI(o)
+			if o != c && from < len(o.Frames) && !o.has(putAway...) && !idleAt(o, from) {
+				other, busy, at = o, busy+1, beyond(o, from, reporting, waiting)
+			}
+		}
+		if busy != 1 {
+			return c, frame
+		}
+		return other, at
+	}
+	for _, t := range c.Traps {
+		if t.Index > frame {
+			if idleAt(c, t.Index) {
+				break
+			}
+			return c, beyond(c, t.Index, reporting, waiting)
+		}
+	}
+	return c, frame
+}
+
+// belowNMI is the first frame of what a CPU does but for an NMI, in which it tells the watchdog its backtrace; 0 when it is in none.
+func belowNMI(c *Chain) int {
+	nmi := c.index(0, "exc_nmi", "end_repeat_nmi", "asm_exc_nmi")
+	for _, t := range c.Traps {
+		if nmi >= 0 && t.Index > nmi {
+			return t.Index
+		}
+	}
+	return 0
+}
+
+// idleAt reports whether a chain is in the idle task at a frame: not in an interrupt that came over it.
+func idleAt(c *Chain, from int) bool {
+	at := c.index(from, "do_idle", "cpu_startup_entry")
+	over := func(t Trap) bool { return t.Index > from && t.Index <= at }
+	return at >= 0 && !slices.ContainsFunc(c.Traps, over)
+}
+
+// hungTaskWatchdog panics over a task that waits for too long, with hung_task_panic (kernel/hung_task.c).
+var hungTaskWatchdog = []string{"check_hung_uninterruptible_tasks", "check_hung_task", "watchdog"}
+
+// hungTaskLine is its word on that task: "INFO: task sh:84 blocked for more than 120 seconds."
+var hungTaskLine = regexp.MustCompile(`^INFO: task .*:(\d+) blocked for more than `)
+
+// hungTask is the task that the watchdog for such at a frame found first, by the log; where that does not say, one that cannot be
+// interrupted. nil when the frame is another's, or no chain of such a task is known.
+func hungTask(e *Evidence, c *Chain, frame int) *Blocked {
+	if !listed(c.Frames[frame].Function, hungTaskWatchdog) || !c.has("check_hung_uninterruptible_tasks") {
+		return nil
+	}
+	waits := func(t *Blocked) bool { return t.StateText() == "D" && !t.Frozen() && len(t.Chain.Frames) > 0 }
+	for _, r := range e.Log {
+		if m := hungTaskLine.FindStringSubmatch(r.Text); m != nil && r.Facility == 0 {
+			for i := range e.Tasks {
+				if t := &e.Tasks[i]; t.PID == number(m[1]) && waits(t) {
+					return t
+				}
+			}
+			break
+		}
+	}
+	for i := range e.Tasks {
+		if t := &e.Tasks[i]; waits(t) {
+			return t
+		}
+	}
+	return nil
+}
