@@ -111,14 +111,15 @@ func panicOver(w *watch, now time.Time) (Stop, bool) {
 // stuck: no log record, no byte on the console, no breakpoint and no memory taken into use for Input.Quiet. A vCPU that
 // executes must also have had the CPU time to get somewhere, because on a loaded host a slow boot is no hang; and it
 // must have been seen in few places, because a kernel at silent work is none either. What keeps a kernel's own watchdogs
-// reporting is no progress.
+// reporting is no progress. User space may be silent for as long as it likes, but a vCPU that stays in the kernel with
+// interrupts off is not it.
 func stuck(w *watch, now time.Time) (Stop, bool) {
 	quiet := now.Sub(w.since.at)
 	if w.asleep() && quiet >= w.in.Quiet {
 		return Stop{Kind: Stuck, Quiet: quiet}, true
 	}
-	if quiet < w.in.Quiet || w.marker && !w.in.Talks {
-		return Stop{}, false // user space may be silent for as long as it likes
+	if quiet < w.in.Quiet || w.marker && !w.in.Talks && !w.since.shut() {
+		return Stop{}, false
 	}
 	if !idle(w.cpus) && (w.in.Machine.CPUTime()-w.since.cpu < w.in.Quiet/2 || !w.since.circles()) {
 		return Stop{}, false

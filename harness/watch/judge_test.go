@@ -132,6 +132,21 @@ func TestJudges(t *testing.T) {
 				w.since.sample([]machine.CPUState{{RIP: 0xffffffff81000000 + uint64(i%100)*placeSize, RFLAGS: on}, {Index: 1, RIP: 0xffffffff82000000}})
 			}
 		}), Stuck},
+		{"init ran what is silent", base(func(w *watch) {
+			w.marker, w.in.Linger, w.since.at, w.in.Machine = true, true, since(quietLimit), still{cpu: quietLimit}
+			for range 400 {
+				w.since.sample([]machine.CPUState{{RIP: 0x400000, RFLAGS: on}, {Index: 1, RIP: 0xffffffff82000000, Halted: true, RFLAGS: on}})
+			}
+		}), 0},
+		{"init ran what spins in the kernel with interrupts off", base(func(w *watch) {
+			w.marker, w.in.Linger, w.since.at, w.in.Machine = true, true, since(quietLimit), still{cpu: quietLimit}
+			for i := range 400 {
+				if i < 4 {
+					w.since.sample(waits) // until it came to that
+				}
+				w.since.sample([]machine.CPUState{{RIP: 0xffffffffc0000000}, {Index: 1, RIP: 0xffffffff82000000, Halted: true, RFLAGS: on}})
+			}
+		}), Stuck},
 		{"halted for two samples", base(func(w *watch) { w.deadFor = deadPolls - 1 }), 0},
 		{"halted for three", base(func(w *watch) { w.deadFor = deadPolls }), Dead},
 		{"asleep for a while", base(func(w *watch) { w.asleepAt, w.since.at = since(quietLimit/2), since(quietLimit/2) }), 0},

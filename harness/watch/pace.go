@@ -82,6 +82,20 @@ func (p *pace) circles() bool {
 	return all
 }
 
+// shut reports whether a vCPU was seen in few places with interrupts off, and hardly ever else: the first samples may be of the time
+// before. That is the kernel's doing, for user space has them on.
+func (p *pace) shut() bool {
+	for _, v := range p.vcpus {
+		if v.running >= minSamples && float64(v.irqsOff) >= mostlyOff*float64(v.running+v.halted) && v.share(fewPlaces) >= mostSamples {
+			return true
+		}
+	}
+	return false
+}
+
+// mostlyOff is the share of samples with interrupts off of a vCPU that has them off for good.
+const mostlyOff = 0.98
+
 // share is the part of the running samples that lies in the n most frequent places.
 func (v *vcpuPace) share(n int) float64 {
 	counts := make([]int, 0, len(v.places))
