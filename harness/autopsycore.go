@@ -127,22 +127,32 @@ func (x *coreExam) examine(ctx context.Context) (verdict.Result, error) {
 	if err != nil {
 		return r, err
 	}
-	if x.state == nil && r.Class == verdict.Hang && scene.Stop.Kind == watch.Saved {
+	if x.state == nil && scene.Stop.Kind == watch.Saved {
 		alive(&r)
 	}
 	x.complete(&r, len(cpus))
 	return r, nil
 }
 
-// alive makes a skip of a hang that is none: a core is one look at a machine, and what runs may go on.
+// alive makes a skip of what is no death in a core, which is one look at a machine: of a hang, because what runs may go on, and of a
+// kernel on its way to a reset or a power-off, because who has the core knows whether that was wanted.
 func alive(r *verdict.Result) {
-	what := "vCPU 0"
-	if len(r.CPUs) > 0 {
-		what = fmt.Sprintf("vCPU %d %s", r.CPUs[0].CPU, r.CPUs[0].State)
+	what, note := r.Summary, ""
+	switch r.Class {
+	case verdict.Hang:
+		what = "vCPU 0"
+		if len(r.CPUs) > 0 {
+			what = fmt.Sprintf("vCPU %d %s", r.CPUs[0].CPU, r.CPUs[0].State)
+		}
+		_, says, _ := strings.Cut(r.Summary, ": ")
+		note = "one look does not tell a hang from work; were it one: " + says
+	case verdict.Shutdown, verdict.Reset:
+		note = "one look does not tell whether the end was wanted"
+	default:
+		return
 	}
-	_, says, _ := strings.Cut(r.Summary, ": ")
 	r.Summary = "no death in the core: " + what
-	r.Notes = append(r.Notes, "one look does not tell a hang from work; were it one: "+says)
+	r.Notes = append(r.Notes, note)
 	r.Verdict, r.Class, r.Hang, r.Blame, r.Signature, r.Cause = verdict.Skip, "", "", "", "", nil
 }
 

@@ -56,6 +56,32 @@ func TestAutopsyOfOurs(t *testing.T) {
 	}
 }
 
+// TestAlive: what runs, or ends by request, is no death in somebody else's core.
+func TestAlive(t *testing.T) {
+	for _, tc := range []struct {
+		class         verdict.Class
+		summary, want string
+	}{
+		{verdict.Hang, "idle: task 1 (init) waits in do_nanosleep", "no death in the core: vCPU 1 halted"},
+		{verdict.Shutdown, "the guest was shutting down, asked by __do_sys_reboot()", "no death in the core: the guest was shutting down, asked by __do_sys_reboot()"},
+		{verdict.Reset, "the guest reset, asked by f()", "no death in the core: the guest reset, asked by f()"},
+		{verdict.Oops, "#PF in f()", ""},
+	} {
+		r := verdict.Result{Verdict: verdict.Bad, Class: tc.class, Summary: tc.summary, Blame: "kernel", Cause: &verdict.Cause{}, CPUs: []verdict.CPU{{CPU: 1, State: "halted"}}}
+		before := r
+		alive(&r)
+		if tc.want == "" {
+			if r.Verdict != verdict.Bad || r.Summary != before.Summary || r.Cause == nil {
+				t.Errorf("%s became %q, %q", tc.class, r.Verdict, r.Summary)
+			}
+			continue
+		}
+		if r.Verdict != verdict.Skip || r.Class != "" || r.Summary != tc.want || len(r.Notes) != 1 || r.Cause != nil {
+			t.Errorf("%s: %q, class %q, %q, notes %q; want %q", tc.class, r.Verdict, r.Class, r.Summary, r.Notes, tc.want)
+		}
+	}
+}
+
 // heldAtPanic: a core of the entry of panic() without the log that came after it has the text by panic()'s arguments, and says so.
 func heldAtPanic(t *testing.T, path, vmlinux string, whole *verdict.Result) {
 	t.Helper()
