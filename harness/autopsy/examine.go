@@ -45,7 +45,8 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 		s.fill(&r, at, f)
 		return r, nil
 	}
-	r.Verdict, r.Class, r.Stage = verdict.Good, verdict.OK, verdict.Userspace
+	r.Verdict, r.Class = verdict.Good, verdict.OK
+	r.Stage, r.StageCall = reachedStage(e)
 	r.CPUs = cpus(e, nil)
 	return r, nil
 }

@@ -389,6 +389,30 @@ func TestStage(t *testing.T) {
 	}
 }
 
+// TestReachedStage: a good boot came as far as what was asked for.
+func TestReachedStage(t *testing.T) {
+	idle := halted(chainOf(0, "default_idle do_idle rest_init start_kernel", false))
+	for _, tc := range []struct {
+		until  string
+		ran    bool
+		chains []Chain
+		want   verdict.Stage
+		call   string
+	}{
+		{"", true, []Chain{idle}, verdict.Userspace, ""},
+		{"init", false, []Chain{chainOf(0, "f my_init do_one_initcall kernel_init", false)}, verdict.Userspace, ""},
+		{"rest_init", false, []Chain{chainOf(0, "rest_init start_kernel secondary_startup_64", false)}, verdict.StartKernel, "rest_init"},
+		{"f", false, []Chain{idle, chainOf(1, "f my_init do_one_initcall kernel_init", false)}, verdict.Initcall, "my_init"},
+		{"console", false, []Chain{idle}, verdict.Initcall, ""},
+		{"console", true, []Chain{idle}, verdict.Userspace, ""},
+	} {
+		e := &Evidence{Stop: watch.Stop{Kind: watch.Reached, Until: tc.until}, Chains: tc.chains, Kernel: KernelState{SystemState: 1, InitRan: tc.ran}}
+		if s, call := reachedStage(e); s != tc.want || call != tc.call {
+			t.Errorf("--until %s, init ran %v: %s (%s), want %s (%s)", tc.until, tc.ran, s, call, tc.want, tc.call)
+		}
+	}
+}
+
 func TestInlinedInto(t *testing.T) {
 	c := chainOf(0, "(a (b owner caller", false)
 	if got := strings.Join(inlinedInto(&c, 0), " "); got != "b owner" {

@@ -65,6 +65,15 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 	return bySystemState(c, k), ""
 }
 
+// reachedStage is the stage of a good boot: user space, or where what else --until names was reached, on the first vCPU that is not idle.
+func reachedStage(e *Evidence) (verdict.Stage, string) {
+	if until := e.Stop.Until; until == "" || until == "init" || e.Kernel.InitRan || len(e.Chains) == 0 {
+		return verdict.Userspace, ""
+	}
+	c := &e.Chains[max(0, slices.IndexFunc(e.Chains, func(c Chain) bool { return !c.Halted && !c.has("do_idle", "cpu_startup_entry") }))]
+	return stage(c, e.Kernel)
+}
+
 // startup is the assembly that calls x86_64_start_kernel and start_secondary (arch/x86/kernel/head_64.S). common_startup_64 is part of it
 // since Linux v6.10.
 var startup = []string{"secondary_startup_64", "secondary_startup_64_no_verify", "common_startup_64"}
