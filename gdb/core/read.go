@@ -150,11 +150,11 @@ func (c *File) read(b []byte, off uint64) error {
 // Other files that people give: the signature, what it is, and what to do.
 //
 //	KDUMP   DISKDUMP     makedumpfile without -E, and QEMU's kdump-zlib, -lzo, -snappy; diskdump_mod.h
-//	makedumpfile         makedumpfile -F, for a pipe; makedumpfile.h, MAKEDUMPFILE_SIGNATURE
+//	makedumpfile         makedumpfile -F, for a pipe, and QEMU's dump-guest-memory -z; makedumpfile.h, MAKEDUMPFILE_SIGNATURE
 var foreign = []struct{ signature, what, hint string }{
 	{"KDUMP   ", "a kdump-compressed dump, not an ELF core", compressedHint},
 	{"DISKDUMP", "a diskdump dump, not an ELF core", compressedHint},
-	{"makedumpfile", "makedumpfile's flattened format, not an ELF core", "makedumpfile -R NEW < it makes a file of it, which is ELF if -E was given, too"},
+	{"makedumpfile", "makedumpfile's flattened format, not an ELF core", "makedumpfile -R NEW < it makes a file of it, which is ELF if -E was given, too; QEMU's dump-guest-memory writes ELF without -z"},
 }
 
 // compressedHint says what is left to do: makedumpfile 1.7.2 makes no ELF of a compressed one ("'-E' option is disable").
