@@ -229,7 +229,7 @@ func addresses(line []byte, dst []Place, first int) []Place {
 		i += from
 		addr, end, ok := hex(line, i)
 		from = max(end, i+1)
-		if !ok || end-i != 16 || addr < lowest || i > 0 && symbolByte(line[i-1]) && line[i-1] != 'x' || end < len(line) && symbolByte(line[end]) || claimed(dst[first:], addr, line, end) {
+		if !ok || end-i != 16 || addr < lowest || i > 0 && symbolByte(line[i-1]) && line[i-1] != 'x' || end < len(line) && symbolByte(line[end]) || claimed(dst[first:], addr, line, i, end) {
 			continue
 		}
 		p := Place{Start: i, End: end, Addr: addr}
@@ -269,11 +269,14 @@ func twice(rest, digits []byte) bool {
 	return ok && bytes.HasPrefix(rest, digits)
 }
 
-// claimed reports whether an address, which ends before end, belongs to a symbol that follows it: by its form, or because it was
-// added to it when the text came through here before. That one then has its address.
-func claimed(places []Place, addr uint64, line []byte, end int) bool {
+// claimed reports whether an address, from at to before end, belongs to a symbol that follows it: by its form, or because it was
+// added to it when the text came through here before. That one then has its address. What is the name of a place is no address, either.
+func claimed(places []Place, addr uint64, line []byte, at, end int) bool {
 	for i := range places {
 		p := &places[i]
+		if p.Symbol != "" && at >= p.Start && at < p.End {
+			return true
+		}
 		if p.Symbol == "" || end > p.Start {
 			continue
 		}
