@@ -3,6 +3,9 @@ package autopsy
 import (
 	"regexp"
 	"slices"
+	"strings"
+
+	"kcatch/gdb/linux"
 )
 
 // lockupWatchdogs find in an interrupt that what they interrupted does not get on, and panic where they are told to: softlockup_panic,
@@ -12,19 +15,48 @@ var lockupWatchdogs = []string{"watchdog_timer_fn", "panic_on_rcu_stall", "watch
 // ofOthers are those of them that speak of another CPU: what they interrupted is not at fault (rcu/tree_stall.h, watchdog_buddy.c).
 var ofOthers = []string{"print_other_cpu_stall", "watchdog_buddy_check_hardlockup"}
 
+// The head of what RCU says of a stall, the CPUs that it names then, and its word on tasks (rcu/tree_stall.h, print_cpu_stall_info and
+// rcu_print_task_stall): "\t0-....: (2999 ticks this GP) idle=...", "\tTasks blocked on level-0 rcu_node (CPUs 0-1): P84".
+var (
+	stallLine   = regexp.MustCompile(`^rcu: INFO: \S+ (?:self-)?detected stalls? on CPU`)
+	stalledLine = regexp.MustCompile(`^\s*(\d+)-[O.][o.][N.][?!.0-9]: \(`)
+	blockedLine = regexp.MustCompile(`^\s*Tasks blocked on level-\d+ rcu_node`)
+)
+
+// stalled are the CPUs that RCU's last report of a stall names, and whether it names tasks, which may be on none.
+func stalled(log []linux.Record) (cpus []int, tasks bool) {
+	for _, r := range slices.Backward(log) {
+		if r.Facility != 0 {
+			continue
+		}
+		text, _, _ := strings.Cut(r.Text, "\n")
+		switch m := stalledLine.FindStringSubmatch(text); {
+		case m != nil:
+			cpus = append(cpus, number(m[1]))
+		case blockedLine.MatchString(text):
+			tasks = true
+		case stallLine.MatchString(text):
+			return cpus, tasks
+		}
+	}
+	return nil, false
+}
+
 // lockedUp is where a CPU is locked up, by the word of a watchdog that panicked at frame of c: it is the kernel's own word as a hang's is
 // ours. It is frame itself when it is no watchdog's, and where the watchdog does not tell: it interrupted the idle task, or it speaks of
-// another CPU and several are busy.
+// another CPU, does not say which, and several are busy. RCU's may speak so of the very CPU that it runs on: it names it, or there is no other.
 func lockedUp(e *Evidence, c *Chain, frame int) (*Chain, int) {
 	if !listed(c.Frames[frame].Function, lockupWatchdogs) {
 		return c, frame
 	}
-	if c.has(ofOthers...) {
+	named, tasks := stalled(e.Log)
+	itself := len(named) == 1 && named[0] == c.CPU || len(named) == 0 && len(e.Chains) == 1
+	if c.has(ofOthers...) && (!itself || tasks) {
 		other, busy, at := (*Chain)(nil), 0, 0
 		for i := range e.Chains {
 			o := &e.Chains[i]
 			from := belowNMI(o)
-			if o != c && from < len(o.Frames) && !o.has(putAway...) && !idleAt(o, from) {
+			if o != c && (len(named) == 0 || slices.Contains(named, o.CPU)) && from < len(o.Frames) && !o.has(putAway...) && !idleAt(o, from) {
 				other, busy, at = o, busy+1, beyond(o, from, reporting, waiting)
 			}
 		}
