@@ -2,7 +2,6 @@ package autopsy
 
 import (
 	"slices"
-
 	"time"
 
 	"kcatch/gdb/amd64"
@@ -48,6 +47,9 @@ type Blocked struct {
 	linux.Task
 	Chain Chain
 }
+
+// stuck reports whether it waits in the kernel and cannot be interrupted. A frozen task is D, too, but waits for nothing of its own.
+func (t *Blocked) stuck() bool { return t.StateText() == "D" && !t.Frozen() }
 
 // Report is one of the kernel's own reports with its chain symbolized.
 type Report struct {
@@ -147,3 +149,6 @@ func (c *Chain) outermost(names ...string) int {
 
 // has reports whether any frame is in one of the functions.
 func (c *Chain) has(names ...string) bool { return c.index(0, names...) >= 0 }
+
+// idle is the frame of the idle task's loop from a frame on (kernel/sched/idle.c), or -1.
+func (c *Chain) idle(from int) int { return c.index(from, "do_idle", "cpu_startup_entry") }

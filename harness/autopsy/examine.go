@@ -52,8 +52,8 @@ func (s *Scene) Examine(ctx context.Context) (verdict.Result, error) {
 }
 
 // ended is how the boot ended, where the chains tell it better than the watch could. After init a halt is as good an end as a
-// power-off, if init is what was asked for. A reset is not, when an exception could not be delivered to the kernel's code, or QEMU logged a triple fault there, and
-// nobody had asked for one; code outside of it (another kernel by kexec, the firmware) is not judged.
+// power-off, if init is what was asked for. A reset is not, when an exception could not be delivered to the kernel's code, or QEMU
+// logged a triple fault there, and nobody had asked for one; code outside of it (another kernel by kexec, the firmware) is not judged.
 func ended(e *Evidence) watch.Kind {
 	switch stop := e.Stop; {
 	case stop.Kind == watch.Dead && stop.Marker && stop.Until == "init" && shutdown(e) != nil:

@@ -72,7 +72,7 @@ func hang(e *Evidence) *Finding {
 func awaited(tasks []Blocked) *Blocked {
 	if tasks[0].Chain.has("do_wait", "do_sigtimedwait") {
 		for i := range tasks[1:] {
-			if t := &tasks[1+i]; !t.Kernel && !t.OnCPU && t.StateText() == "D" && !t.Frozen() {
+			if t := &tasks[1+i]; !t.Kernel && !t.OnCPU && t.stuck() {
 				return t
 			}
 		}
@@ -112,7 +112,7 @@ func asleep(e *Evidence) *Finding {
 func firstOf(chains []Chain) *Chain {
 	for _, is := range []func(Chain) bool{
 		func(c Chain) bool {
-			return !c.has(putAway...) && !c.has("do_idle", "cpu_startup_entry") && c.Where == KernelText
+			return !c.has(putAway...) && c.idle(0) < 0 && c.Where == KernelText
 		},
 		func(c Chain) bool { return !c.has(putAway...) },
 	} {

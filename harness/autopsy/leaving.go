@@ -66,7 +66,7 @@ func writer(chains []Chain) *Chain {
 	var busy, waits []*Chain
 	for i := range chains {
 		c := &chains[i]
-		if c.Halted || c.has("do_idle", "cpu_startup_entry") {
+		if c.Halted || c.idle(0) >= 0 {
 			continue
 		}
 		busy = append(busy, c)

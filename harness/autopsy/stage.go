@@ -29,7 +29,7 @@ func stage(c *Chain, k KernelState) (verdict.Stage, string) {
 	case IdentityText:
 		return verdict.Startup64, ""
 	}
-	if c.has("do_idle", "cpu_startup_entry") { // the idle task says nothing about the boot
+	if c.idle(0) >= 0 { // the idle task says nothing about the boot
 		return bySystemState(c, k), ""
 	}
 	for _, rule := range []struct {
@@ -70,7 +70,7 @@ func reachedStage(e *Evidence) (verdict.Stage, string) {
 	if until := e.Stop.Until; until == "" || until == "init" || e.Kernel.InitRan || len(e.Chains) == 0 {
 		return verdict.Userspace, ""
 	}
-	c := &e.Chains[max(0, slices.IndexFunc(e.Chains, func(c Chain) bool { return !c.Halted && !c.has("do_idle", "cpu_startup_entry") }))]
+	c := &e.Chains[max(0, slices.IndexFunc(e.Chains, func(c Chain) bool { return !c.Halted && c.idle(0) < 0 }))]
 	return stage(c, e.Kernel)
 }
 

@@ -89,7 +89,7 @@ func belowNMI(c *Chain) int {
 
 // idleAt reports whether a chain is in the idle task at a frame: not in an interrupt that came over it.
 func idleAt(c *Chain, from int) bool {
-	at := c.index(from, "do_idle", "cpu_startup_entry")
+	at := c.idle(from)
 	over := func(t Trap) bool { return t.Index > from && t.Index <= at }
 	return at >= 0 && !slices.ContainsFunc(c.Traps, over)
 }
@@ -106,7 +106,7 @@ func hungTask(e *Evidence, c *Chain, frame int) *Blocked {
 	if !listed(c.Frames[frame].Function, hungTaskWatchdog) || !c.has("check_hung_uninterruptible_tasks") {
 		return nil
 	}
-	waits := func(t *Blocked) bool { return t.StateText() == "D" && !t.Frozen() && len(t.Chain.Frames) > 0 }
+	waits := func(t *Blocked) bool { return t.stuck() && len(t.Chain.Frames) > 0 }
 	for _, r := range e.Log {
 		if m := hungTaskLine.FindStringSubmatch(r.Text); m != nil && r.Facility == 0 {
 			for i := range e.Tasks {
