@@ -101,17 +101,15 @@ func (b *boot) handOverReverse(ctx context.Context, h Held) error {
 
 // endRecording says how long the recording is, in instructions, and where its vCPU stands; and ends QEMU, which completes the log.
 func (b *boot) endRecording(ctx context.Context) (int64, []machine.CPUState, error) {
-	var at struct {
-		ICount int64 `json:"icount"`
-	}
 	cpus, err := b.machine.CPUs(ctx)
-	if err == nil {
-		err = b.machine.Execute(ctx, "query-replay", nil, &at)
+	if err != nil {
+		return 0, nil, err
 	}
-	if err == nil {
-		err = b.machine.Quit(ctx)
+	at, err := reverse.At(ctx, b.machine)
+	if err != nil {
+		return 0, nil, err
 	}
-	return at.ICount, cpus, err
+	return at, cpus, b.machine.Quit(ctx)
 }
 
 // sameStop is an error when a replay does not stand where the recorded machine stood.

@@ -85,15 +85,22 @@ func (p *player) end() {
 	_ = p.Close()
 }
 
-// at is where it stands.
-func (p *player) at(ctx context.Context) (int64, error) {
+// At is where a machine that is recorded, or played, stands: in instructions since power-on (QMP, query-replay).
+func At(ctx context.Context, m interface {
+	Execute(ctx context.Context, command string, args, out any) error
+}) (int64, error) {
 	var r struct {
 		ICount int64 `json:"icount"`
 	}
+	err := m.Execute(ctx, "query-replay", nil, &r)
+	return r.ICount, err
+}
+
+// at is where it stands.
+func (p *player) at(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.limits.Answer)
 	defer cancel()
-	err := p.Execute(ctx, "query-replay", nil, &r)
-	return r.ICount, err
+	return At(ctx, p)
 }
 
 // stopAt arms QEMU's stop at an instruction, which must not lie behind.
